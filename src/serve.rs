@@ -112,8 +112,8 @@ pub fn start(settings: &MainConfig) -> anyhow::Result<Running> {
         keep_snapshots: settings.validation.snapshots,
     });
     let (reload, reloads) = mpsc::channel(1);
-    let (path, listeners) = (settings.routing.clone(), sockets.listeners());
-    let reloader = Reloader { path, listeners, resolver, sidecar: sidecar.clone(), counters: counters.clone() };
+    let (path, listeners, counted) = (settings.routing.clone(), sockets.listeners(), counters.clone());
+    let reloader = Reloader { path, listeners, resolver, sidecar: sidecar.clone(), counters: counted };
     runtime.spawn(reloader.run(loaded, FileWatch::from(files), reloads, changes_asked));
     let Sockets { plain, addresses, tls, tls_addresses, admin, admin_address } = sockets;
     listen_for_admin(&runtime, admin, settings, api, keyring)?;

@@ -173,7 +173,7 @@ fn a_client_that_left_is_not_hurt() {
     drop(hung(&house, "/"));
     wait_for_requests(&house, Green, 1);
     assert_eq!(house.seen(Green).classes[ResponseClass::Aborted as usize], 1, "nobody waited for the time-out");
-    assert_eq!(tally(&house, Green), ClientImpact { requests: 1, ..ClientImpact::default() });
+    assert_eq!(tally(&house, Green), ClientImpact { requests: 1, left: 1, ..ClientImpact::default() });
 
     house.green.does(|request| if request.line().contains("/hang") { Do::Hang } else { Do::Status(200) });
     let client = hung(&house, "/hang");

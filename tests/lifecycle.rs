@@ -202,10 +202,11 @@ fn kill_9_at_any_moment_leaves_a_state_that_an_entry_explains() {
             after == f64::from(weight) / 100.0,
             "round {round}: the file asks for {weight}, {before} before, {after} after"
         );
-        let whole = ChainCheck::Whole(u64::from(round) + 2);
         let state = dir.path().join("cutover.db");
         wait_until("every change is in the chain", SOON, || {
-            JournalReader::open(&state).unwrap().verify().unwrap() == whole
+            // Of some of them the reload is in it too.
+            let least = u64::from(round) + 2;
+            matches!(JournalReader::open(&state).unwrap().verify().unwrap(), ChainCheck::Whole(entries) if entries >= least)
         });
     }
 }

@@ -44,7 +44,7 @@ fn a_green_that_fails_everything_is_taken_back_and_no_client_notices() {
     house.write("weight = 11", "");
     house.wait_for_weight(1100);
     wait_until("the journal says that it lifts the latch", SOON, || {
-        house.history()[0].change.why.contains("lifts the latch")
+        house.history().iter().any(|entry| entry.change.why.contains("lifts the latch"))
     });
 }
 

@@ -125,22 +125,30 @@ impl From<RolloutError> for ApiError {
                 conflict("in_preflight", format!("wait until the preflight ends, or abort it: {}", post("abort")))
             }
             RolloutError::AsAsked { .. } => conflict("as_asked", "nothing to do".to_owned()),
-            RolloutError::FileDuringFreeze { .. } => {
-                conflict("frozen", "restore the previous weight in the routing file, or lift the freeze".to_owned())
-            }
-            RolloutError::FileDuringStop { .. } => conflict(
-                "stopped",
-                format!("restore the previous weight in the routing file, or clear it: {}", post("emergency_clear")),
-            ),
-            RolloutError::RouteInUse { .. } | RolloutError::ServiceInUse { .. } => {
-                conflict("in_use", format!("restore it in the routing file, or abort the rollout: {}", post("abort")))
-            }
-            RolloutError::FileDuringRollout { .. } => conflict(
-                "file_during_rollout",
-                "set weight = 0 in the routing file, or restore the previous value".to_owned(),
-            ),
+            RolloutError::FileDuringFreeze { .. }
+            | RolloutError::FileDuringStop { .. }
+            | RolloutError::FileDuringRollout { .. }
+            | RolloutError::RouteInUse { .. }
+            | RolloutError::ServiceInUse { .. } => refused_file(&refused, message.clone()),
         }
     }
+}
+
+/// Why the routing file on disk cannot be loaded together with a change.
+fn refused_file(refused: &RolloutError, message: String) -> ApiError {
+    let (code, hint) = match refused {
+        RolloutError::FileDuringFreeze { .. } => {
+            ("frozen", "restore the previous weight in the routing file, or lift the freeze")
+        }
+        RolloutError::FileDuringStop { .. } => {
+            ("stopped", "restore the previous weight in the routing file, or clear the emergency: `cutover clear`")
+        }
+        RolloutError::RouteInUse { .. } | RolloutError::ServiceInUse { .. } => {
+            ("in_use", "restore it in the routing file, or abort the rollout: `cutover abort`")
+        }
+        _ => ("file_during_rollout", "set weight = 0 in the routing file, or restore the previous value"),
+    };
+    ApiError::conflict(code, message, hint.to_owned())
 }
 
 /// The name of the command.

@@ -164,6 +164,7 @@ mod tests {
             (History, [YES, YES, YES]),
             (Deploy, [NO, YES, YES]),
             (DeployOrigin, [NO, NO, YES]),
+            (PassFreeze, [NO, NO, YES]),
             (TrafficShift, [NO, YES, YES]),
             (Pause, [NO, YES, YES]),
             (Resume, [NO, YES, YES]),

@@ -72,7 +72,9 @@ fn said(problem: &ErrorBody) -> String {
         "shelf_full" => Some("make room with `cutover snapshot delete`"),
         "no_rollout" => Some("start one with `cutover deploy VERSION`"),
         "stopped" => Some("clear it with `cutover clear`"),
-        "frozen" => Some("wait, or lift the freeze with `cutover unfreeze`; rollbacks are not affected"),
+        "frozen" => Some(
+            "wait, lift a person's freeze with `cutover unfreeze`, or pass it with `cutover deploy --pass-freeze`, as an admin; rollbacks are not affected",
+        ),
         "under_way" | "in_preflight" => Some("wait until it ends, or abort it with `cutover abort`"),
         "paused" => Some("continue it with `cutover resume`"),
         "not_paused" => Some("pause it with `cutover pause`"),

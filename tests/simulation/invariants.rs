@@ -20,6 +20,8 @@ struct Somebody {
     file: f64,
     /// What the candidate fails at.
     fails: f64,
+    /// The file as it is has been refused.
+    refused: bool,
 }
 
 fn split(engine: &Engine<'_>) -> TrafficSplit {
@@ -33,9 +35,10 @@ impl Somebody {
             0 => {
                 let changed = self.file != percent.ratio();
                 self.file = percent.ratio();
-                return (self.loads(engine), changed);
+                return self.loads_what(engine, changed);
             }
-            1 => return (self.loads(engine), false),
+            // One that was refused while it was stopped may be taken now.
+            1 => return self.loads_what(engine, false),
             2 => OperatorAction::Shift { weight: percent, gradual: false },
             3 => OperatorAction::Rollback,
             4 => OperatorAction::Stop,
@@ -62,6 +65,14 @@ impl Somebody {
         (engine.judges[0].apply(Event::Command(command), engine.now), true)
     }
 
+    /// Loads the file, and whether that is what somebody has written since it was last taken.
+    fn loads_what(&mut self, engine: &mut Engine<'_>, changed: bool) -> (Vec<Effect>, bool) {
+        let effects = self.loads(engine);
+        let is_news = changed || self.refused;
+        self.refused = effects.is_empty();
+        (effects, is_news)
+    }
+
     fn loads(&self, engine: &mut Engine<'_>) -> Vec<Effect> {
         let weight = Some(Weight::from_percent((self.file * 100.0).round()).unwrap());
         let ask = SplitRequest { active: Some(Environment::Blue), weight };
@@ -86,7 +97,7 @@ fn no_order_of_events_breaks_the_invariants() {
     let mut rollbacks = 0;
     for seed in 0..300_u64 {
         let mut engine = engine(&world, seed, 0, GuardPolicy::standard(), TICK);
-        let mut somebody = Somebody { dice: Dice::of(seed, 1, 1), file: 0.1, fails: 0.001 };
+        let mut somebody = Somebody { dice: Dice::of(seed, 1, 1), file: 0.1, fails: 0.001, refused: false };
         let (mut entries, mut generation) = (1, 0);
         for step in 0..400 {
             let before = split(&engine);

@@ -10,6 +10,7 @@ mod durable_state;
 pub mod freeze_window;
 mod guard_changes;
 mod health_events;
+mod held_rollback;
 mod insight;
 mod journal_entries;
 mod judged_scope;
@@ -27,6 +28,7 @@ mod service_watch;
 mod state;
 mod suite_gate;
 mod suite_run;
+mod told_news;
 pub mod view;
 mod waiting_news;
 

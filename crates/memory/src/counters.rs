@@ -232,7 +232,7 @@ mod tests {
         assert_eq!(totals.latency.iter().sum::<u64>(), 2, "failures and aborts have no latency");
         assert_eq!(
             totals.tally,
-            ClientImpact { requests: 5, ..ClientImpact::default() },
+            ClientImpact { requests: 5, left: 1, ..ClientImpact::default() },
             "who hung up was a request all the same"
         );
         assert_eq!(route.answers(Environment::Green), 4);

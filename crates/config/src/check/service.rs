@@ -10,6 +10,7 @@ use crate::file::{
 };
 use crate::read::SourceFile;
 use crate::{NamedInFile, RoutingContext, ServiceConfig};
+use judgement::rollout::freeze_window::FreezeWindow;
 use judgement::rollout::{RuntimeOverrides, SplitRequest};
 use judgement::time::Millis;
 use judgement::traffic::host::HostPattern;
@@ -54,10 +55,6 @@ pub fn check(
         warn_of_fraction(source, "weight", at);
     }
     let ask = SplitRequest { active: word(&split.active), weight: split.weight.as_ref().map(|at| at.value.0) };
-    let rollout = file.rollout.as_ref().and_then(|at| at.value.freeze.as_ref());
-    let freezes = rollout.iter().flat_map(|list| &list.0).map(|at| at.value.0.clone()).collect();
-    let split_span = split.weight.as_ref().map(|at| &at.span).or(split.active.as_ref().map(|at| &at.span));
-    let split_line = split_span.map_or(0, |span| source.line(span.start));
     let sticky = split.sticky.as_ref().map_or(StickyBy::None, |at| sticky(source, at));
     let rescue = split.rescue.unwrap_or(true);
     let more = over::triggers(over, file.guard.as_ref(), &mut aside);
@@ -78,8 +75,8 @@ pub fn check(
             failover_both: word(&split.failover) == Some(Failover::Both),
         },
         ask,
-        split_line,
-        freezes,
+        split_line: line_of_split(source, split),
+        freezes: freezes(file),
         policy,
         plan,
         origins,
@@ -93,6 +90,17 @@ pub fn check(
         named: named(file),
         aside,
     })
+}
+
+/// The line that says the weight; without one, the line of the active side, or 0.
+fn line_of_split(source: &SourceFile, split: &SplitFile) -> usize {
+    let span = split.weight.as_ref().map(|at| &at.span).or(split.active.as_ref().map(|at| &at.span));
+    span.map_or(0, |span| source.line(span.start))
+}
+
+fn freezes(file: &ServiceFile) -> Vec<FreezeWindow> {
+    let typed = file.rollout.as_ref().and_then(|at| at.value.freeze.as_ref());
+    typed.iter().flat_map(|list| &list.0).map(|at| at.value.0.clone()).collect()
 }
 
 fn first_exact_host(file: &ServiceFile) -> Option<&str> {

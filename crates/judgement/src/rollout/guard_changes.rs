@@ -4,11 +4,11 @@ use crate::guard::evidence::tape::EvidenceTape;
 use crate::guard::trigger::TriggerAction;
 use crate::guard::{Judgement, Observation, Verdict, sentence};
 use crate::rollout::caution::CautionChange;
+use crate::rollout::held_rollback::RollbackGround;
 use crate::rollout::journal_entries::{ChangeNote, Component, told};
 use crate::rollout::judged_scope::WatchWarning;
 use crate::rollout::ledger::RolloutLedger;
 use crate::rollout::release::RolloutPhase;
-use crate::rollout::safe_place::RollbackGround;
 use crate::rollout::service_update::ServiceUpdate;
 use crate::rollout::{AnnouncementLevel, ChangeKind, Effect, JudgementRecord};
 

@@ -1,9 +1,9 @@
 //! What health checks change: which sides are up, and whether a new side is rolled back. Not durable: checks find out
 //! again.
 
+use crate::rollout::held_rollback::RollbackGround;
 use crate::rollout::journal_entries::{ChangeNote, Component, told};
 use crate::rollout::release::Release;
-use crate::rollout::safe_place::RollbackGround;
 use crate::rollout::service_update::ServiceUpdate;
 use crate::rollout::{AnnouncementLevel, ChangeKind, DurableState, Effect, JournalChange};
 use crate::traffic::Environment;

@@ -125,42 +125,14 @@ impl ServiceUpdate<'_> {
         deploy: DeployRequest,
         note: impl Fn(ChangeKind, &str) -> ChangeNote,
     ) -> Result<Vec<Effect>, RolloutError> {
-        let DeployRequest { version, functions, origin, force, replace, rescue, pass_freeze } = deploy;
-        let service = || self.name.to_owned();
-        if version.is_empty() || version.len() > LONGEST_VERSION || !version.bytes().all(|byte| byte.is_ascii_graphic())
-        {
-            return Err(RolloutError::BadVersion { version: version.chars().take(LONGEST_VERSION).collect() });
-        }
-        let passed = self.may_raise(pass_freeze)?;
-        let under_way = durable.release.as_ref().filter(|release| release.phase.is_under_way());
-        if let Some(release) = under_way.filter(|_| !replace) {
-            return Err(RolloutError::UnderWay {
-                service: service(),
-                title: release.title().to_owned(),
-                phase: release.phase.name(),
-            });
-        }
-        let candidate = durable.active.other();
-        if !durable.weight.is_zero() && !durable.is_watching() && under_way.is_none() {
-            return Err(RolloutError::HasShare {
-                service: service(),
-                candidate: candidate.name(),
-                weight: durable.weight,
-            });
-        }
-        if let Some(before) = durable.quarantine.iter().find(|before| before.version == version && !force) {
-            return Err(RolloutError::Quarantined { service: service(), version, entry: before.entry });
-        }
-        let (routes, plan) = (&self.state.routes, self.state.plan.clone());
-        if let Some(route) = functions.iter().find(|function| !routes.contains(function)) {
-            let known = routes.join(", ");
-            return Err(RolloutError::NoSuchRoute { service: service(), route: route.clone(), known });
-        }
+        let passed = self.may_deploy(durable, &deploy)?;
+        let DeployRequest { version, functions, origin, rescue, pass_freeze, .. } = deploy;
+        let (candidate, plan) = (durable.active.other(), self.state.plan.clone());
         let limits = if functions.is_empty() { String::new() } else { format!(" of {}", functions.join(", ")) };
         let passed =
             passed.map_or(String::new(), |DeployFreeze { who, why, .. }| format!(", past the freeze by {who} ({why})"));
         let rescued = if rescue { ", as a rescue" } else { "" };
-        let mut effects = match under_way {
+        let mut effects = match durable.release.as_ref().filter(|release| release.phase.is_under_way()) {
             Some(before) => {
                 let said = format!("{} was replaced by {version} at {}", before.title(), durable.weight);
                 let note = note(ChangeKind::Abort, &said);
@@ -194,6 +166,36 @@ impl ServiceUpdate<'_> {
         }));
         effects.extend(self.preflight());
         Ok(effects)
+    }
+
+    /// Whether a version may be deployed; returns the freeze that it passes.
+    fn may_deploy(&self, durable: &DurableState, deploy: &DeployRequest) -> Result<Option<DeployFreeze>, RolloutError> {
+        let DeployRequest { version, functions, force, replace, pass_freeze, .. } = deploy;
+        let service = || self.name.to_owned();
+        if version.is_empty() || version.len() > LONGEST_VERSION || !version.bytes().all(|byte| byte.is_ascii_graphic())
+        {
+            return Err(RolloutError::BadVersion { version: version.chars().take(LONGEST_VERSION).collect() });
+        }
+        let passed = self.may_raise(*pass_freeze)?;
+        let under_way = durable.release.as_ref().filter(|release| release.phase.is_under_way());
+        if let Some(release) = under_way.filter(|_| !replace) {
+            let (title, phase) = (release.title().to_owned(), release.phase.name());
+            return Err(RolloutError::UnderWay { service: service(), title, phase });
+        }
+        if !durable.weight.is_zero() && !durable.is_watching() && under_way.is_none() {
+            let (candidate, weight) = (durable.active.other().name(), durable.weight);
+            return Err(RolloutError::HasShare { service: service(), candidate, weight });
+        }
+        if let Some(before) = durable.quarantine.iter().find(|before| before.version == *version && !force) {
+            let (version, entry) = (version.clone(), before.entry);
+            return Err(RolloutError::Quarantined { service: service(), version, entry });
+        }
+        let routes = &self.state.routes;
+        if let Some(route) = functions.iter().find(|function| !routes.contains(function)) {
+            let known = routes.join(", ");
+            return Err(RolloutError::NoSuchRoute { service: service(), route: route.clone(), known });
+        }
+        Ok(passed)
     }
 
     fn shift(

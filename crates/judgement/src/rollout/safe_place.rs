@@ -1,70 +1,19 @@
 //! Where a rollback goes. A side that is not there is no safe place: it must have served clients a moment ago, or answer
 //! when it is asked. If it does not, everything stays where it is, and people are told what would help.
 
-use crate::guard::window::JudgedTotals;
+use crate::rollout::held_rollback::{HeldRollback, RollbackGround};
 use crate::rollout::journal_entries::{ChangeNote, told};
 use crate::rollout::service_update::ServiceUpdate;
 use crate::rollout::{AnnouncementLevel, ChangeKind, Effect, ProbeRequest};
 use crate::time::Millis;
-use crate::traffic::Environment;
-use crate::traffic::split::Weight;
 
-/// A side that has served a client well this recently need not be asked.
-const FRESH: Millis = Millis::seconds(5);
 /// A verdict that nobody has reached again for this long no longer stands.
 const STANDS: Millis = Millis::seconds(3);
 /// How long to wait before asking again: twice as long each time, up to the second.
 const AGAIN: Millis = Millis::seconds(1);
 const AGAIN_AT_MOST: Millis = Millis::seconds(15);
-
-/// A rollback that has been decided, and waits until its target answers.
-#[derive(Clone, Debug)]
-pub(super) struct HeldRollback {
-    note: ChangeNote,
-    ground: RollbackGround,
-    /// When the ground was last seen to stand.
-    stood: Millis,
-    /// The number of the question whose answer is awaited, or when to ask again.
-    asked: Result<u32, Millis>,
-    wait: Millis,
-    /// People have been told.
-    told: bool,
-}
-
-/// What a rollback is founded on, and so when it is no longer called for.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum RollbackGround {
-    /// The guard's verdict.
-    Verdict,
-    /// Health checks: the side is down.
-    Down,
-    /// The plan: its time is over.
-    Plan,
-}
-
-/// When each environment last served a client well, by [`Environment::index`].
-#[derive(Clone, Copy, Debug, Default)]
-pub(super) struct LastServed([(u64, Option<Millis>); 2]);
-
-impl LastServed {
-    /// Takes in the judged totals of all routes.
-    pub fn look(&mut self, now: Millis, totals: &[Option<[JudgedTotals; 2]>]) {
-        for side in Environment::BOTH {
-            let counts = totals.iter().flatten().map(|pair| side.of(pair).counts);
-            let good = counts.map(|counts| counts.answers.saturating_sub(counts.failed)).sum();
-            let (before, at) = side.of_mut(&mut self.0);
-            // What was counted before the first look is of unknown age.
-            if good > *before && *before > 0 {
-                *at = Some(now);
-            }
-            *before = good;
-        }
-    }
-
-    fn is_fresh(&self, side: Environment, now: Millis) -> bool {
-        side.of(&self.0).1.is_some_and(|at| now.since(at) <= FRESH)
-    }
-}
+/// The split moves when the share has changed by this much, in basis points.
+const NOTCH: u16 = 100;
 
 impl ServiceUpdate<'_> {
     /// An automatic rollback: at once if its target is known to serve, otherwise once it has answered.
@@ -136,32 +85,6 @@ impl ServiceUpdate<'_> {
         let number = self.sequence.probes;
         held.asked = Ok(number);
         Some(Effect::Probe(ProbeRequest { service: self.name.to_owned(), environment, path, number }))
-    }
-}
-
-/// A rollback that moves the clients bit by bit, because the side that takes them is cold.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct GradualReturn {
-    began: Millis,
-    over: Millis,
-    /// The share that was taken back, and what is left of it now.
-    share: Weight,
-    pub left: Weight,
-}
-
-/// The split moves when the share has changed by this much, in basis points.
-const NOTCH: u16 = 100;
-
-impl GradualReturn {
-    pub fn begin(now: Millis, over: Millis, share: Weight) -> Option<GradualReturn> {
-        let moves = over > Millis::ZERO && !share.is_zero();
-        moves.then_some(GradualReturn { began: now, over, share, left: share })
-    }
-
-    fn left_at(&self, now: Millis) -> Weight {
-        let part = 1.0 - now.since(self.began).0 as f64 / self.over.0 as f64;
-        let points = (f64::from(self.share.basis_points()) * part.max(0.0)).round() as u16;
-        Weight::from_basis_points(points).unwrap_or(Weight::ZERO)
     }
 }
 

@@ -5,14 +5,14 @@ use serde::Serialize;
 use crate::guard::GuardPolicy;
 use crate::rollout::durable_state::{DeployFreeze, DurableState};
 use crate::rollout::freeze_window::FreezeWindow;
+use crate::rollout::held_rollback::{GradualReturn, HeldRollback, LastServed};
 use crate::rollout::journal_entries::Component;
 use crate::rollout::ledger::OpenLedger;
 use crate::rollout::plan::RolloutPlan;
 use crate::rollout::release::{Release, RolloutPhase};
-use crate::rollout::safe_place::{GradualReturn, HeldRollback, LastServed};
 use crate::rollout::service_watch::{GuardReading, ServiceWatch};
 use crate::rollout::suite_run::{SuiteRun, suites};
-use crate::rollout::waiting_news::WaitingNews;
+use crate::rollout::told_news::WaitingNews;
 use crate::time::Millis;
 use crate::traffic::Environment;
 

@@ -1,9 +1,9 @@
 //! One service while an event is applied to it: every change of it goes through here, and gets its generation and its entry.
 
+use crate::rollout::held_rollback::GradualReturn;
 use crate::rollout::journal_entries::{Actor, ChangeNote};
 use crate::rollout::ledger::{OpenLedger, RolloutLedger};
 use crate::rollout::release::Release;
-use crate::rollout::safe_place::GradualReturn;
 use crate::rollout::service_state::ServiceState;
 use crate::rollout::{Announcement, ChangeKind, DurableState, Effect, JournalChange};
 use crate::time::Millis;

@@ -215,15 +215,19 @@ impl ServiceWatch {
             }
         }
         found.shared = self.scopes.iter().any(JudgedScope::is_shared);
-        if let Some((
-            Observation { evidence: Some(weighed), .. },
-            Judgement { verdict: Verdict::Unhealthy(reason), .. },
-        )) = &found.unhealthy
-            && reason.trigger.is_none()
-        {
-            found.tape = self.tape(seen, weighed);
-        }
+        found.tape = found.unhealthy.as_ref().and_then(|unhealthy| self.tape_of(seen, unhealthy));
         found
+    }
+
+    /// The leading meter's tape, where the evidence decided.
+    fn tape_of(
+        &self,
+        seen: &WatchedService<'_>,
+        (sight, judgement): &(Observation, Judgement),
+    ) -> Option<EvidenceTape> {
+        let Verdict::Unhealthy(reason) = &judgement.verdict else { return None };
+        let weighed = sight.evidence.as_ref().filter(|_| reason.trigger.is_none())?;
+        self.tape(seen, weighed)
     }
 
     /// What the triggers see at `now`, the whole service first; this changes nothing.

@@ -1,11 +1,12 @@
 //! What people are told of a rollout that waits, and of trouble that comes and goes: everything once, with an end.
 
+use crate::rollout::held_rollback::RollbackGround;
 use crate::rollout::journal_entries::{ChangeNote, Component, told};
 use crate::rollout::plan::OnFailure;
 use crate::rollout::release::{Release, RolloutPhase};
-use crate::rollout::safe_place::RollbackGround;
 use crate::rollout::service_state::WaitReason;
 use crate::rollout::service_update::ServiceUpdate;
+use crate::rollout::told_news::CALM;
 use crate::rollout::{AnnouncementLevel, ChangeKind, Effect};
 use crate::time::Millis;
 
@@ -13,57 +14,6 @@ use crate::time::Millis;
 const PATIENCE: Millis = Millis::seconds(10);
 /// A preflight that takes longer is news.
 const LONG_PREFLIGHT: Millis = Millis::seconds(60);
-/// Trouble that comes again within this time has not ended.
-const CALM: Millis = Millis::seconds(30);
-
-/// What has been told of the current step, and of the current trouble.
-#[derive(Clone, Debug, Default)]
-pub(super) struct WaitingNews {
-    /// The rollout and its step, and since when it has nothing left to bake.
-    place: Option<(u32, usize, RolloutPhase, Millis)>,
-    told: bool,
-    approval_told: bool,
-    deadline_told: bool,
-    pub caution: Episode,
-    pub shared: Episode,
-}
-
-/// Something that is on and off, and has one beginning and one end for people.
-#[derive(Clone, Copy, Debug, Default)]
-pub(super) struct Episode {
-    /// It has been told, and is on, or has been off since then.
-    open: Option<Option<Millis>>,
-}
-
-impl Episode {
-    /// It is on; returns whether that is news.
-    pub fn begins(&mut self) -> bool {
-        self.open.replace(None).is_none()
-    }
-
-    /// It is off for now.
-    pub fn pauses(&mut self, now: Millis) {
-        if let Some(off) = &mut self.open {
-            off.get_or_insert(now);
-        }
-    }
-
-    /// Whether it has been off for long enough to be over; that is said once.
-    pub fn is_over(&mut self, now: Millis) -> bool {
-        let is_over = self.open.flatten().is_some_and(|off| now.since(off) >= CALM);
-        if is_over {
-            self.open = None;
-        }
-        is_over
-    }
-}
-
-impl WaitingNews {
-    /// What the watch saw has an end with it.
-    pub fn end_watch(&mut self) {
-        (self.caution, self.shared) = Default::default();
-    }
-}
 
 impl ServiceUpdate<'_> {
     /// At a tick: what a rollout waits for, where it has waited for long, and that its time is over.

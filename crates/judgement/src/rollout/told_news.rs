@@ -1,0 +1,56 @@
+//! What people have been told of a service already, so that everything is told once, with its end.
+
+use crate::rollout::release::RolloutPhase;
+use crate::time::Millis;
+
+/// Trouble that comes again within this time has not ended.
+pub(super) const CALM: Millis = Millis::seconds(30);
+
+/// What has been told of the current step, and of the current trouble.
+#[derive(Clone, Debug, Default)]
+pub(super) struct WaitingNews {
+    /// The rollout and its step, and since when it has nothing left to bake.
+    pub place: Option<(u32, usize, RolloutPhase, Millis)>,
+    pub told: bool,
+    pub approval_told: bool,
+    pub deadline_told: bool,
+    pub caution: Episode,
+    pub shared: Episode,
+}
+
+/// Something that is on and off, and has one beginning and one end for people.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Episode {
+    /// It has been told, and is on, or has been off since then.
+    open: Option<Option<Millis>>,
+}
+
+impl Episode {
+    /// It is on; returns whether that is news.
+    pub fn begins(&mut self) -> bool {
+        self.open.replace(None).is_none()
+    }
+
+    /// It is off for now.
+    pub fn pauses(&mut self, now: Millis) {
+        if let Some(off) = &mut self.open {
+            off.get_or_insert(now);
+        }
+    }
+
+    /// Whether it has been off for long enough to be over; that is said once.
+    pub fn is_over(&mut self, now: Millis) -> bool {
+        let is_over = self.open.flatten().is_some_and(|off| now.since(off) >= CALM);
+        if is_over {
+            self.open = None;
+        }
+        is_over
+    }
+}
+
+impl WaitingNews {
+    /// What the watch saw has an end with it.
+    pub fn end_watch(&mut self) {
+        (self.caution, self.shared) = Default::default();
+    }
+}
