@@ -93,8 +93,7 @@ pub fn start(settings: &MainConfig) -> anyhow::Result<Running> {
     let started = StartedSidecar::start(settings, sidecar, (routing, context), &runtime, &counters)?;
     let StartedSidecar { sidecar, sidecar_thread, resolver, announcer, loaded } = started;
     let health = HealthBoard::new(published.clone(), counters.clone());
-    runtime.spawn(health::run(health.clone(), sidecar.clone()));
-    runtime.spawn(silent_sides::answer_all(probes, health.clone(), sidecar.clone()));
+    look_after_health(&runtime, &health, &sidecar, probes);
     let (validation, runs) = validation_runs::start(settings, &published, &sockets.addresses, (&sidecar, &counters))?;
     let tries = PreflightContext { published: published.clone(), health: health.clone(), runs: runs.clone() };
     validation.spawn(candidate_checks::keep(suite_runs, runs.clone(), sidecar.clone()));
@@ -146,6 +145,17 @@ pub fn start(settings: &MainConfig) -> anyhow::Result<Running> {
         sidecar_thread,
         runtimes: vec![validation, runtime],
     })
+}
+
+/// Starts the checks, and what answers the sidecar's questions about a side.
+fn look_after_health(
+    runtime: &Runtime,
+    health: &HealthBoard,
+    sidecar: &SidecarHandle,
+    probes: mpsc::Receiver<ProbeRequest>,
+) {
+    runtime.spawn(health::run(health.clone(), sidecar.clone()));
+    runtime.spawn(silent_sides::answer_all(probes, health.clone(), sidecar.clone()));
 }
 
 /// Two of the dependencies each bring a crypto provider, so rustls must be told which one to use.

@@ -72,13 +72,7 @@ impl From<RolloutError> for ApiError {
             RolloutError::NotStopped { .. } => {
                 conflict("not_stopped", "there is no emergency stop to clear".to_owned())
             }
-            RolloutError::Frozen { .. } => conflict(
-                "frozen",
-                format!(
-                    "wait, or lift a person's freeze: {}; an admin may pass any with `cutover deploy --pass-freeze` or \"pass_freeze\":true; rollbacks are not affected",
-                    post("unfreeze")
-                ),
-            ),
+            RolloutError::Frozen { .. } => conflict("frozen", frozen_hint(&post("unfreeze"))),
             RolloutError::NotFrozen { .. } => conflict("not_frozen", "there is no freeze to lift".to_owned()),
             RolloutError::NothingToRollBack { .. } => conflict(
                 "nothing_to_roll_back",
@@ -132,6 +126,12 @@ impl From<RolloutError> for ApiError {
             | RolloutError::ServiceInUse { .. } => refused_file(&refused, message.clone()),
         }
     }
+}
+
+fn frozen_hint(unfreeze: &str) -> String {
+    format!(
+        "wait, or lift a person's freeze: {unfreeze}; an admin may pass any with `cutover deploy --pass-freeze` or \"pass_freeze\":true; rollbacks are not affected"
+    )
 }
 
 /// Why the routing file on disk cannot be loaded together with a change.

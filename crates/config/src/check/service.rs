@@ -49,8 +49,7 @@ pub fn check(
         rules.filter_map(|(place, typed)| rule::check(source, typed, &routes, place)).collect();
     let mut aside = Vec::new();
     rules.extend(over::rules(over, &file.rule, &routes, &mut aside));
-    let default_split = SplitFile::default();
-    let split = file.split.as_ref().map_or(&default_split, |at| &at.value);
+    let split = &file.split.as_ref().map(|at| at.value.clone()).unwrap_or_default();
     if let Some(at) = &split.weight {
         warn_of_fraction(source, "weight", at);
     }
