@@ -98,6 +98,13 @@ impl DurableState {
         if self.is_watching() { self.active } else { self.active.other() }
     }
 
+    /// Whether a file that asks for this gives the candidate more than it has, or the roles to others.
+    pub(super) fn is_raised_by(&self, asked: RequestedSplit) -> bool {
+        let share = if self.stopped { Weight::ZERO } else { self.weight };
+        let swaps = asked.active != self.asked.active && asked.active != self.active;
+        swaps || asked.weight > share
+    }
+
     /// The share of the clients that a rollback takes from it.
     pub(super) fn subject_share(&self) -> Weight {
         let promoted = self.has_promoted() && (self.weight.is_zero() || self.is_watching());

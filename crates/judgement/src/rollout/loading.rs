@@ -109,9 +109,9 @@ impl ServiceUpdate<'_> {
                     return Vec::new();
                 }
                 // After a restart nobody could refuse the file, so what it asks for waits.
-                let raises = !asked.weight.is_zero();
+                let raises = known.is_raised_by(asked);
                 let until = match () {
-                    () if raises && known.is_under_way() => Some("when the rollout ends"),
+                    () if known.is_under_way() && !asked.weight.is_zero() => Some("when the rollout ends"),
                     () if raises && known.stopped => Some("when the emergency is cleared"),
                     () if raises && self.state.frozen(self.wall()).is_some() => Some("when the freeze is over"),
                     () => None,
@@ -146,7 +146,7 @@ impl ServiceState {
                 return Err(RolloutError::RouteInUse { service, route: route.clone(), title, phase });
             }
         }
-        let raises = changes && (asked.weight > durable.weight || asked.active != durable.active);
+        let raises = changes && durable.is_raised_by(asked);
         if raises && durable.stopped {
             return Err(RolloutError::FileDuringStop { service, asked: asked.weight });
         }
