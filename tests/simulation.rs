@@ -11,6 +11,7 @@ use ::simulation::dice::Dice;
 use ::simulation::engine::Engine;
 use ::simulation::judge::{self, Watcher};
 use ::simulation::runs::{self, RunSpec, SimulatedRun, budget, on_threads};
+use ::simulation::through;
 use ::simulation::worlds::{
     ColdStarts, ErrorModel, ErrorShape, FaultKind, LatencyModel, SideConditions, TICK, TickConditions, World,
 };
@@ -49,6 +50,18 @@ fn none_is_rolled_back(world: &World, n: usize, length: u64) {
     let runs = on_threads(2, n, |seed| runs::run(world, &spec, seed, Dice::of(3, 4, seed as u64)));
     for (seed, SimulatedRun { judge, .. }) in runs.iter().enumerate() {
         assert_eq!(judge.after, None, "{}, seed {seed}: {}", world.name, judge.reason);
+    }
+}
+
+#[test]
+fn candidates_that_are_as_good_or_better_are_through_in_their_plans_time() {
+    for world in through::WORLDS {
+        for rate in [2.0, 10.0] {
+            let runs = on_threads(2, 16, |seed| through::run(world, rate, Dice::of(5, rate as u64, seed as u64)));
+            for (seed, run) in runs.iter().enumerate() {
+                assert!(run.is_through(), "{} at {rate}/s, seed {seed}: {run:?}", world.name);
+            }
+        }
     }
 }
 

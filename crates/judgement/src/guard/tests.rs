@@ -140,3 +140,20 @@ fn over_three_failed_health_checks_are_a_rollback_without_a_single_request() {
     let few = WindowSample { health_failures: 4, ..failing(100, 0) };
     assert_eq!(rolled_back_by(&verdict(failing(900, 0), few, Millis::ZERO)), Some("failing health checks"));
 }
+
+#[test]
+fn what_fails_as_usual_fires_nothing_and_twice_as_much_does() {
+    let trigger = &Trigger::defaults()[0];
+    let level = |failed, active: (u64, u64), usual| {
+        let (active, candidate) = (failing(active.0, active.1), failing(100, failed));
+        trigger.level(&TriggerReading { active, candidate, share: 0.5, held: LONG, usual })
+    };
+    let fired = |failed| TriggerLevel::Fired(failed as f64);
+    // By chance, or because it gets no traffic any more, active fails nothing in the window.
+    for window in [(30, 0), (0, 0)] {
+        assert_eq!(level(14, window, Some(0.1)), TriggerLevel::Within, "{window:?}");
+        assert_eq!(level(40, window, Some(0.1)), fired(40), "{window:?}");
+        assert_eq!(level(14, window, Some(0.01)), fired(14), "{window:?}");
+        assert_eq!(level(14, window, None), fired(14), "{window:?}");
+    }
+}

@@ -260,14 +260,16 @@ impl Trigger {
         self.active_value(&reading.active)
     }
 
-    /// Whether active, which answers nothing now, failed as much while it did: so this site is.
+    /// Whether active is usually past its limit, and the candidate fails no more than that: so this site is, whatever the
+    /// few requests of a window say of active, or if there are none.
     fn is_usual(&self, value: f64, reading: &TriggerReading) -> bool {
-        let rate = match self.metric {
-            Metric::ErrorRate => value / 100.0,
-            Metric::Availability => 1.0 - value / 100.0,
+        let Some(usual) = reading.usual else { return false };
+        let (rate, active) = match self.metric {
+            Metric::ErrorRate => (value / 100.0, 100.0 * usual),
+            Metric::Availability => (1.0 - value / 100.0, 100.0 * (1.0 - usual)),
             _ => return false,
         };
-        reading.active.answers == 0 && reading.usual.is_some_and(|usual| usual > 0.0 && rate <= usual_at_most(usual))
+        self.is_beyond(active, self.shared) && rate <= usual_at_most(usual)
     }
 
     fn is_beyond(&self, value: f64, limit: f64) -> bool {
