@@ -280,7 +280,7 @@ fn a_version_that_is_not_ready_meets_no_client() {
     wait_until("it is given up", SOON, || phase() == Some(RolloutPhase::Aborted));
     let why = view(&house).rollout.unwrap().why.unwrap();
     assert_eq!(why, format!("green ({}) returned 500 for GET /", house.green.address));
-    assert_eq!((house.weight(), house.green.requests()), (0, 1));
+    assert_eq!((house.weight(), house.green.requests()), (0, 3), "once more, and once again");
 }
 
 #[test]

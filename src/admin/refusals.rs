@@ -69,11 +69,9 @@ impl From<RolloutError> for ApiError {
                 ApiError::stale(message, format!("read the status again; the current one is If-Match: \"{now}\""))
             }
             RolloutError::Stopped { .. } => conflict("stopped", format!("to clear it: {}", post("emergency_clear"))),
-            RolloutError::NotStopped { .. } => {
-                conflict("not_stopped", "there is no emergency stop to clear".to_owned())
-            }
+            RolloutError::NotStopped { .. } => conflict("not_stopped", NO_STOP.to_owned()),
             RolloutError::Frozen { .. } => conflict("frozen", frozen_hint(&post("unfreeze"))),
-            RolloutError::NotFrozen { .. } => conflict("not_frozen", "there is no freeze to lift".to_owned()),
+            RolloutError::NotFrozen { .. } => conflict("not_frozen", NO_FREEZE.to_owned()),
             RolloutError::NothingToRollBack { .. } => conflict(
                 "nothing_to_roll_back",
                 "all traffic is already on active; to keep it there, use an emergency stop".to_owned(),
@@ -123,10 +121,14 @@ impl From<RolloutError> for ApiError {
             | RolloutError::FileDuringStop { .. }
             | RolloutError::FileDuringRollout { .. }
             | RolloutError::RouteInUse { .. }
-            | RolloutError::ServiceInUse { .. } => refused_file(&refused, message.clone()),
+            | RolloutError::ServiceInUse { .. }
+            | RolloutError::ServiceHeld { .. } => refused_file(&refused, message.clone()),
         }
     }
 }
+
+const NO_FREEZE: &str = "there is no freeze to lift";
+const NO_STOP: &str = "there is no emergency stop to clear";
 
 fn frozen_hint(unfreeze: &str) -> String {
     format!(
@@ -143,6 +145,7 @@ fn refused_file(refused: &RolloutError, message: String) -> ApiError {
         RolloutError::FileDuringStop { .. } => {
             ("stopped", "restore the previous weight in the routing file, or clear the emergency: `cutover clear`")
         }
+        RolloutError::ServiceHeld { .. } => ("in_use", "restore it in the routing file until that is over"),
         RolloutError::RouteInUse { .. } | RolloutError::ServiceInUse { .. } => {
             ("in_use", "restore it in the routing file, or abort the rollout: `cutover abort`")
         }

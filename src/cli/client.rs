@@ -75,7 +75,10 @@ fn said(problem: &ErrorBody) -> String {
         "frozen" => Some(
             "wait, lift a person's freeze with `cutover unfreeze`, or pass it with `cutover deploy --pass-freeze`, as an admin; rollbacks are not affected",
         ),
-        "under_way" | "in_preflight" => Some("wait until it ends, or abort it with `cutover abort`"),
+        "under_way" => {
+            Some("wait until it ends, replace it with `cutover deploy --replace`, or abort it with `cutover abort`")
+        }
+        "in_preflight" => Some("wait until it ends, or abort it with `cutover abort`"),
         "paused" => Some("continue it with `cutover resume`"),
         "not_paused" => Some("pause it with `cutover pause`"),
         "no_token" => {

@@ -2,7 +2,7 @@
 //! lines.
 
 use std::os::unix::fs::MetadataExt;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use nix::unistd::{Uid, User};
 use similar::{ChangeTag, TextDiff};
@@ -13,10 +13,10 @@ use config::{RoutingConfig, ServiceConfig};
 /// The most of a diff that goes into the journal, in bytes.
 const LONGEST_DIFF: usize = 8 << 10;
 
-/// A routing file that is in force, as far as it must be known to tell what the next one changes.
+/// The routing files that are in force, as far as they must be known to tell what the next ones change.
 #[derive(Debug, Default)]
 pub struct LoadedFile {
-    text: String,
+    texts: Vec<(PathBuf, String)>,
     /// The parts of every service, by its name.
     services: Vec<(String, Parts)>,
 }
@@ -27,17 +27,20 @@ type Parts = [(&'static str, String); 8];
 impl LoadedFile {
     pub fn of(path: &Path, routing: &RoutingConfig) -> LoadedFile {
         // A file that cannot be read any more has no lines to show.
-        let text = std::fs::read_to_string(path).unwrap_or_default();
+        let files = config::routing_files(path).unwrap_or_default();
+        let text = |path: PathBuf| {
+            let text = std::fs::read_to_string(&path).unwrap_or_default();
+            (path, text)
+        };
         let services = routing.services.iter().map(|config| (config.traffic.name.clone(), parts(config)));
-        LoadedFile { text, services: services.collect() }
+        LoadedFile { texts: files.into_iter().map(text).collect(), services: services.collect() }
     }
 
     /// What the journal says of the change from `before` to this; `None` if nothing that is in force has changed.
-    pub fn since(&self, before: &LoadedFile, path: &Path) -> Option<String> {
+    pub fn since(&self, before: &LoadedFile) -> Option<String> {
         let mut changes = Vec::new();
-        let find = |file: &LoadedFile, name: &str| file.services.iter().position(|(other, _)| other == name);
         for (name, parts) in &self.services {
-            let Some((_, earlier)) = find(before, name).and_then(|at| before.services.get(at)) else {
+            let Some(earlier) = before.parts_of(name) else {
                 changes.push(format!("{name}: new"));
                 continue;
             };
@@ -47,12 +50,40 @@ impl LoadedFile {
                 changes.push(format!("{name}: {}", names.join(", ")));
             }
         }
-        let gone = before.services.iter().filter(|(name, _)| find(self, name).is_none());
+        let gone = before.services.iter().filter(|(name, _)| self.parts_of(name).is_none());
         changes.extend(gone.map(|(name, _)| format!("{name}: gone")));
-        let name = path.file_name().unwrap_or_default().to_string_lossy();
-        (!changes.is_empty()).then(|| {
-            format!("{name}{} changed {}\n{}", owner(path), changes.join("; "), diff(&before.text, &self.text))
-        })
+        (!changes.is_empty())
+            .then(|| format!("{} changed {}{}", self.named(before), changes.join("; "), self.lines(before)))
+    }
+
+    fn parts_of(&self, service: &str) -> Option<&Parts> {
+        self.services.iter().find(|(name, _)| name == service).map(|(_, parts)| parts)
+    }
+
+    fn text_of(&self, path: &Path) -> &str {
+        self.texts.iter().find(|(other, _)| other == path).map_or("", |(_, text)| text)
+    }
+
+    /// The files that differ, and those that are gone.
+    fn changed<'a>(&'a self, before: &'a LoadedFile) -> impl Iterator<Item = &'a Path> {
+        let gone = before.texts.iter().filter(|(path, _)| !self.texts.iter().any(|(other, _)| other == path));
+        let paths = self.texts.iter().chain(gone).map(|(path, _)| path.as_path());
+        paths.filter(|path| self.text_of(path) != before.text_of(path))
+    }
+
+    /// The files that differ, and whose they are.
+    fn named(&self, before: &LoadedFile) -> String {
+        let name = |path: &Path| format!("{}{}", path.file_name().unwrap_or_default().to_string_lossy(), owner(path));
+        let names: Vec<String> = self.changed(before).map(name).collect();
+        if names.is_empty() { "a value from the environment".to_owned() } else { names.join(", ") }
+    }
+
+    fn lines(&self, before: &LoadedFile) -> String {
+        let mut lines = String::new();
+        for path in self.changed(before) {
+            diff(before.text_of(path), self.text_of(path), &mut lines);
+        }
+        lines
     }
 }
 
@@ -78,25 +109,94 @@ fn owner(path: &Path) -> String {
     user.map_or_else(|| format!(" (owned by user {uid})"), |user| format!(" (owned by {})", user.name))
 }
 
-/// The lines that are gone and new, in the order of the file.
-fn diff(before: &str, after: &str) -> String {
-    let mut lines = String::new();
+/// Adds the lines that are gone and new, in the order of the file.
+fn diff(before: &str, after: &str, lines: &mut String) {
+    // The table that a line is in says what it may hold.
+    let (mut old_table, mut new_table) = (String::new(), String::new());
     for change in TextDiff::from_lines(before, after).iter_all_changes() {
-        let sign = match change.tag() {
-            ChangeTag::Delete => '-',
-            ChangeTag::Insert => '+',
+        let line = change.value().trim_end();
+        if line.trim_start().starts_with('[') {
+            let is_old = change.tag() != ChangeTag::Insert;
+            let is_new = change.tag() != ChangeTag::Delete;
+            [(is_old, &mut old_table), (is_new, &mut new_table)].into_iter().filter(|(is, _)| *is).for_each(
+                |(_, table)| {
+                    line.clone_into(table);
+                },
+            );
+        }
+        let (sign, table) = match change.tag() {
+            ChangeTag::Delete => ('-', &old_table),
+            ChangeTag::Insert => ('+', &new_table),
             ChangeTag::Equal => continue,
         };
-        let line = without_passwords(change.value().trim_end());
+        let line = without_secrets(line, table);
         if lines.len() + line.len() > LONGEST_DIFF {
             lines.push_str("\n…");
-            break;
+            return;
         }
-        if !lines.is_empty() {
-            lines.push('\n');
-        }
+        lines.push('\n');
         lines.push(sign);
         lines.push_str(&line);
     }
-    lines
+}
+
+/// Words of keys and tables whose values may be secrets.
+const SECRET: [&str; 8] = ["header", "secret", "password", "token", "authorization", "cookie", "key", "credential"];
+
+/// A line of a routing file for people who may read the journal and not the file: without passwords in URLs, and without
+/// values of headers and the like.
+fn without_secrets(line: &str, table: &str) -> String {
+    let line = without_passwords(line);
+    let is_secret = |text: &str| {
+        let text = text.to_ascii_lowercase();
+        SECRET.iter().any(|word| text.contains(word))
+    };
+    if !is_secret(&line) && !is_secret(table) || line.trim_start().starts_with('[') {
+        return line;
+    }
+    // Every value, whatever its quotes: what follows a `=`, up to the next key.
+    let mut shown = String::new();
+    for (at, part) in line.split('=').enumerate() {
+        match at {
+            0 => shown.push_str(part),
+            _ => {
+                let next = part.rsplit_once([',', '{']).map_or("", |(_, key)| key);
+                shown.push_str("= …");
+                if !next.is_empty() && !next.contains(['"', '\'', ']', '}']) {
+                    shown.push(',');
+                    shown.push_str(next);
+                }
+            }
+        }
+    }
+    if line.contains('=') { shown } else { "…".to_owned() }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn values_of_headers_are_in_no_diff() {
+        for (line, table, expected) in [
+            ("weight = 10", "[service.shop.split]", "weight = 10"),
+            ("url = \"postgres://me:pass@db\"", "", "url = \"postgres://me:****@db\""),
+            (
+                "request_headers = { set = { x-api-key = \"s3=cr3t\" } }",
+                "[service.shop]",
+                "request_headers = … set = … x-api-key = …= …",
+            ),
+            ("set = { \"x-a\" = \"s3cr3t\" }", "[service.shop.request_headers]", "set = … = …"),
+            ("  \"s3cr3t\",", "[service.shop.request_headers]", "…"),
+        ] {
+            let shown = without_secrets(line, table);
+            assert!(!shown.contains("cr3t") && !shown.contains("pass@"), "{shown}");
+            if !expected.contains('…') {
+                assert_eq!(shown, expected);
+            }
+        }
+        let mut lines = String::new();
+        diff("[a]\nx = 1\n", "[a]\nx = 2\n[a.headers]\nauthorization = \"Bearer s3cr3t\"\n", &mut lines);
+        assert!(lines.contains("\n-x = 1") && lines.contains("\n+x = 2") && !lines.contains("cr3t"), "{lines}");
+    }
 }

@@ -102,7 +102,7 @@ impl Reloader {
                     Ok(Ok(Ok(()))) => {
                         count(&self.counters.process.reloads_taken);
                         tracing::info!(%path, services, "routing reloaded");
-                        if let Some(why) = next.since(loaded, &self.path) {
+                        if let Some(why) = next.since(loaded) {
                             self.sidecar.remark(remark(why));
                         }
                         *loaded = next;

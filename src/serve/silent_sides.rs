@@ -31,7 +31,7 @@ pub async fn answer_all(mut asked: Receiver<ProbeRequest>, board: HealthBoard, s
     }
 }
 
-/// The services of a file whose active side accepts no connections. `active_of`: the active side of a service that was
+/// The services of a file whose active side does not answer, or answers with a failure. `active_of`: the active side of a service that was
 /// seen before; otherwise the file's word counts.
 pub async fn find(
     load: &ResolvedRouting,
@@ -65,7 +65,7 @@ async fn silent(
     pair: &[Endpoints; 2],
     path: &str,
 ) -> Option<SilentActive> {
-    let why = probe::connects(side.of(pair)).await.err()?;
+    let why = probe::answers(connector, side.of(pair), path).await.err()?;
     let other = probe::answers(connector, side.other().of(pair), path).await;
     Some(SilentActive { side, why, other })
 }

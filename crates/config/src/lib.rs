@@ -414,7 +414,7 @@ const OF_MAIN: [&str; 7] = ["version", "proxy", "admin", "state", "notify", "sui
 /// [`ConfigError`] with every problem of every file.
 pub fn load_routing(path: &Path, context: &RoutingContext<'_>) -> Result<RoutingConfig, ConfigError> {
     let mut sources = Vec::new();
-    for path in files(path)? {
+    for path in routing_files(path)? {
         sources.push(open_routing(&path)?);
     }
     routing_of(sources, context)
@@ -454,7 +454,10 @@ pub fn is_suite_name(name: &str) -> bool {
 }
 
 /// The routing files: the path itself, or the files in the folder.
-fn files(path: &Path) -> Result<Vec<PathBuf>, ConfigError> {
+///
+/// # Errors
+/// The folder cannot be listed, or has none.
+pub fn routing_files(path: &Path) -> Result<Vec<PathBuf>, ConfigError> {
     if !path.is_dir() {
         return Ok(vec![path.to_owned()]);
     }

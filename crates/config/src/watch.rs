@@ -19,7 +19,7 @@ pub struct FileStamps(BTreeMap<PathBuf, [i64; 7]>);
 impl FileStamps {
     pub fn at(path: &Path) -> FileStamps {
         let mut seen = BTreeMap::new();
-        for file in super::files(path).unwrap_or_default() {
+        for file in super::routing_files(path).unwrap_or_default() {
             // Follows symlinks: the final file is what counts.
             if let Ok(meta) = std::fs::metadata(&file) {
                 let facts = [

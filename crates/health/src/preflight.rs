@@ -22,6 +22,8 @@ const RESOLVE: Duration = Duration::from_secs(15);
 const LOOK_AGAIN: Duration = Duration::from_millis(100);
 /// The timeout of one warm-up request: a cold start may be slow.
 const REQUEST: Duration = Duration::from_secs(15);
+/// How often the last warm-up request may fail: sites fail one now and then.
+const BACKGROUND: u32 = 2;
 /// The pause after a failed request, so that the next one may find something else.
 const BREATH: Duration = Duration::from_millis(200);
 /// The longest pause between two attempts to find a candidate ready. The first is [`BREATH`], and each doubles.
@@ -183,7 +185,7 @@ impl WarmUpTarget {
     async fn warm(&self, requests: u32) -> Result<(u64, u64), NotReady> {
         let address = self.endpoint.address;
         let (mut first, mut is_started) = (None, false);
-        let mut left = requests;
+        let (mut left, mut again) = (requests, BACKGROUND);
         loop {
             left -= 1;
             let began = clock::now();
@@ -203,8 +205,11 @@ impl WarmUpTarget {
             if may_pass && (was_waited_for || !self.start.is_over()) {
                 return Err(NotReady::Starting(why));
             }
-            if left == 0 {
+            if left == 0 && again == 0 {
                 return Err(NotReady::Wrong(why));
+            }
+            if left == 0 {
+                (left, again) = (1, again - 1);
             }
             sleep(BREATH).await;
         }

@@ -3,9 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::net::TcpStream;
 use tokio::task::JoinSet;
-use tokio::time::timeout;
 
 use crate::{HealthBoard, http};
 use judgement::rollout::ProbeRequest;
@@ -41,23 +39,6 @@ pub async fn answers(connector: &Arc<Connector>, endpoints: &Endpoints, path: &s
             Ok(Ok(said)) => return Ok(said),
             Ok(Err(failed)) => why = failed,
             Err(error) => why = error.to_string(),
-        }
-    }
-    Err(format!("does not answer: {why}"))
-}
-
-/// Whether one of the addresses accepts connections. Nothing is sent: a start must not look like a client.
-///
-/// # Errors
-/// Why none does, as a predicate.
-pub async fn connects(endpoints: &Endpoints) -> Result<(), String> {
-    let mut why = "its host name does not resolve".to_owned();
-    for endpoint in endpoints.iter() {
-        let address = endpoint.address;
-        match timeout(PATIENCE, TcpStream::connect(address)).await {
-            Ok(Ok(_)) => return Ok(()),
-            Ok(Err(error)) => why = format!("{address}: {error}"),
-            Err(_) => why = format!("{address}: {}", crate::no_response(PATIENCE)),
         }
     }
     Err(format!("does not answer: {why}"))

@@ -240,7 +240,11 @@ impl Reported {
         // After the reports of what is down: if both environments are, a rollback does not help.
         for (key, line) in lines.iter().filter(|(_, line)| line.check.on && line.check.rollback) {
             if line.history.up {
-                self.rolled_back.remove(key);
+                if self.rolled_back.remove(key) {
+                    let place = (key.service.clone(), key.environment);
+                    let up = !down.contains_key(&place);
+                    news.push(found(&place, up, format!("check {} passes", key.check), true));
+                }
             } else if self.rolled_back.insert(key.clone()) {
                 let CheckKey { service, environment, check } = key.clone();
                 let why = line.history.last_error.as_deref().unwrap_or("failed");

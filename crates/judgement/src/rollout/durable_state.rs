@@ -101,8 +101,12 @@ impl DurableState {
     /// Whether a file that asks for this gives the candidate more than it has, or the roles to others.
     pub(super) fn is_raised_by(&self, asked: RequestedSplit) -> bool {
         let share = if self.stopped { Weight::ZERO } else { self.weight };
-        let swaps = asked.active != self.asked.active && asked.active != self.active;
-        swaps || asked.weight > share
+        self.is_swapped_by(asked) || asked.weight > share
+    }
+
+    /// Whether a file that asks for this gives the roles to others.
+    pub(super) fn is_swapped_by(&self, asked: RequestedSplit) -> bool {
+        asked.active != self.asked.active && asked.active != self.active
     }
 
     /// The share of the clients that a rollback takes from it.

@@ -21,6 +21,7 @@ impl ServiceUpdate<'_> {
         let is_active = service.durable.active == side;
         let place = side.of_mut(&mut service.up);
         let changed = std::mem::replace(place, up) != up;
+        *side.of_mut(&mut service.failing) = rollback || !up;
         let other_is_up = *side.other().of(&service.up);
         let mut effects = Vec::new();
         if changed {

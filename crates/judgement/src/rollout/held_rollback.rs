@@ -19,6 +19,8 @@ pub(super) struct HeldRollback {
     /// The number of the question whose answer is awaited, or when to ask again.
     pub asked: Result<u32, Millis>,
     pub wait: Millis,
+    /// Why it is held, in words, once that is known.
+    pub why: Option<String>,
     /// People have been told.
     pub told: bool,
 }

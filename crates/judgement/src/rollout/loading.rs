@@ -7,8 +7,8 @@ use crate::rollout::service_state::ServiceState;
 use crate::rollout::service_update::ServiceUpdate;
 use crate::rollout::state::State;
 use crate::rollout::{
-    Announcement, AnnouncementLevel, ChangeKind, DeployFreeze, DurableState, Effect, LoadedService, RequestedSplit,
-    RollbackLatch, RolloutError, SilentActive, SplitRequest,
+    AnnouncementLevel, ChangeKind, DeployFreeze, DurableState, Effect, LoadedService, RequestedSplit, RollbackLatch,
+    RolloutError, SilentActive, SplitRequest,
 };
 use crate::time::Millis;
 use crate::traffic::Environment;
@@ -21,6 +21,15 @@ impl State {
     /// The first service whose weight the file may not change.
     pub fn may_load(&self, loaded: &[LoadedService], now: Millis) -> Result<(), RolloutError> {
         let wall = self.wall(now);
+        let is_named = |name: &String| loaded.iter().any(|loaded| loaded.service == *name);
+        for (name, state) in self.services.iter().filter(|(name, _)| !is_named(name)) {
+            let held = match () {
+                () if state.durable.stopped => "stopped",
+                () if state.frozen(wall).is_some() => "frozen",
+                () => continue,
+            };
+            return Err(RolloutError::ServiceHeld { service: name.clone(), held });
+        }
         for loaded in loaded {
             if let Some(state) = self.services.get(&loaded.service) {
                 state.may_follow(loaded, wall)?;
@@ -58,7 +67,9 @@ impl State {
                 Some(old) => {
                     // A reload of the same routes and policy is no fresh start for a bad candidate.
                     let watch = old.watch.filter(|_| old.routes == routes && old.policy == policy);
-                    ServiceState { durable, routes, policy, plan, urls, freezes, watch, ..old }
+                    // What is somewhere else now does not get the rest of the clients.
+                    let returning = old.returning.filter(|_| old.urls == urls);
+                    ServiceState { durable, routes, policy, plan, urls, freezes, watch, returning, ..old }
                 }
                 None => ServiceState { urls, freezes, ..ServiceState::unseen(durable, routes, policy, plan) },
             };
@@ -72,7 +83,8 @@ impl State {
         let State { services, sequence, .. } = self;
         for ((name, state), (ask, known, woken, returned, silent)) in services.iter_mut().zip(asked.into_values()) {
             let mut service = ServiceUpdate { name, state, sequence, now };
-            effects.extend(service.loaded(ask, known));
+            let had_no_weight = service.state.ask.replace(ask).is_some_and(|before| before.weight.is_none());
+            effects.extend(service.loaded(ask, known, had_no_weight));
             effects.extend(service.end_without_premises(returned));
             effects.extend(silent.into_iter().flat_map(|silent| service.tell_silent(&silent)));
             effects.extend(service.preflight().filter(|_| woken));
@@ -100,27 +112,34 @@ impl State {
 
 impl ServiceUpdate<'_> {
     /// What the file changes of a service that it names. `known`: as it was before, unless nobody has seen it yet.
-    fn loaded(&mut self, ask: SplitRequest, known: Option<DurableState>) -> Vec<Effect> {
+    /// `had_no_weight`: the file before this one named none.
+    fn loaded(&mut self, ask: SplitRequest, known: Option<DurableState>, had_no_weight: bool) -> Vec<Effect> {
         let (kind, why) = match &known {
             None => (ChangeKind::Added, "first seen in the routing file".to_owned()),
             Some(known) => {
                 let asked = ask.after(known.asked);
-                if asked == known.asked {
+                // A file that now says 0, and said nothing before, says so to the rollout.
+                let takes_back = known.is_under_way() && ask.weight == Some(Weight::ZERO) && had_no_weight;
+                if asked == known.asked && !takes_back {
                     return Vec::new();
                 }
                 // After a restart nobody could refuse the file, so what it asks for waits.
                 let raises = known.is_raised_by(asked);
                 let until = match () {
-                    () if known.is_under_way() && !asked.weight.is_zero() => Some("when the rollout ends"),
-                    () if raises && known.stopped => Some("when the emergency is cleared"),
-                    () if raises && self.state.frozen(self.wall()).is_some() => Some("when the freeze is over"),
+                    () if known.is_under_way() && (!asked.weight.is_zero() || known.is_swapped_by(asked)) => {
+                        Some("while a rollout is under way")
+                    }
+                    () if raises && known.stopped => Some("in an emergency stop"),
+                    () if raises && self.state.frozen(self.wall()).is_some() => Some("in a freeze"),
                     () => None,
                 };
                 if let Some(until) = until {
-                    let text = format!("weight = {} in the routing file takes effect {until}", asked.weight);
-                    let (service, kind) = (self.name.to_owned(), ChangeKind::Shift);
-                    let level = AnnouncementLevel::Warning;
-                    return vec![Effect::Announce(Announcement { level, service, kind, text, entry: 0 })];
+                    let text = format!(
+                        "active = \"{}\", weight = {} in the routing file is not followed {until}: save it again afterwards",
+                        asked.active, asked.weight
+                    );
+                    let change = self.change(ChangeNote::by(Component::File, ChangeKind::Waiting, text), None);
+                    return told(AnnouncementLevel::Warning, change).into();
                 }
                 self.state.follow_file(asked, self.now)
             }
@@ -139,7 +158,7 @@ impl ServiceState {
         let changes = asked != durable.asked;
         if let Some(release) = durable.release.as_ref().filter(|release| release.phase.is_under_way()) {
             let (title, phase) = (release.title().to_owned(), release.phase.name());
-            if changes && !asked.weight.is_zero() {
+            if changes && (!asked.weight.is_zero() || durable.is_swapped_by(asked)) {
                 return Err(RolloutError::FileDuringRollout { service, asked: asked.weight, title, phase });
             }
             if let Some(route) = release.functions.iter().find(|route| !loaded.routes.contains(route)) {

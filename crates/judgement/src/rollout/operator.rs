@@ -100,6 +100,8 @@ pub enum RolloutError {
         "{service} is gone from the routing file, but has a rollout under way: {title} is {phase}; keep it until the rollout ends, or abort it"
     )]
     ServiceInUse { service: String, title: String, phase: &'static str },
+    #[error("{service} is gone from the routing file, but is {held}: keep it until that is over")]
+    ServiceHeld { service: String, held: &'static str },
     #[error("{service} has a rollout under way: {title} is {phase}")]
     UnderWay { service: String, title: String, phase: &'static str },
     #[error("{service}: {candidate} already has {weight} of the traffic, outside any rollout")]

@@ -39,13 +39,7 @@ impl ServiceUpdate<'_> {
                 let note = note(ChangeKind::Abort, &format!("{} aborted at {}", release.title(), durable.weight));
                 Ok(self.alter(note, |durable| durable.abort(&why)))
             }
-            OperatorAction::Rollback => {
-                if durable.weight.is_zero() && !durable.has_promoted() && !durable.is_under_way() {
-                    return Err(RolloutError::NothingToRollBack { service: name });
-                }
-                let what = if why.is_empty() { "requested by hand" } else { "" };
-                Ok(self.roll_back(note(ChangeKind::Rollback, what)))
-            }
+            OperatorAction::Rollback => self.roll_back_by_hand(&durable, &why, note),
             OperatorAction::Stop if durable.stopped => as_asked("the emergency stop is already in force"),
             OperatorAction::Stop => {
                 let note = note(ChangeKind::Stop, "everything to active, all automation off");
@@ -62,11 +56,7 @@ impl ServiceUpdate<'_> {
                 let note = note(ChangeKind::Freeze, "deploys and steps are frozen");
                 Ok(self.alter(note, |durable| durable.freeze = Some(freeze)))
             }
-            OperatorAction::Unfreeze if durable.freeze.is_none() => Err(RolloutError::NotFrozen { service: name }),
-            OperatorAction::Unfreeze => {
-                let note = note(ChangeKind::Unfreeze, "the freeze is lifted");
-                Ok(self.alter(note, |durable| durable.freeze = None))
-            }
+            OperatorAction::Unfreeze => self.unfreeze(&durable, note),
             OperatorAction::Monitoring(on) if durable.unwatched != on => {
                 as_asked(if on { "the guard is already on" } else { "the guard is already off" })
             }
@@ -88,6 +78,41 @@ impl ServiceUpdate<'_> {
                 Ok(self.alter(note, |durable| durable.overlay = *overlay))
             }
         }
+    }
+
+    fn roll_back_by_hand(
+        &mut self,
+        durable: &DurableState,
+        why: &str,
+        note: impl Fn(ChangeKind, &str) -> ChangeNote,
+    ) -> Result<Vec<Effect>, RolloutError> {
+        if self.state.returning.is_some() {
+            return Ok(self.alter(note(ChangeKind::Rollback, "the rest at once"), DurableState::take_back));
+        }
+        if durable.weight.is_zero() && !durable.has_promoted() && !durable.is_under_way() {
+            return Err(RolloutError::NothingToRollBack { service: self.name.to_owned() });
+        }
+        let what = if why.is_empty() { "requested by hand" } else { "" };
+        Ok(self.roll_back(note(ChangeKind::Rollback, what)))
+    }
+
+    fn unfreeze(
+        &mut self,
+        durable: &DurableState,
+        note: impl Fn(ChangeKind, &str) -> ChangeNote,
+    ) -> Result<Vec<Effect>, RolloutError> {
+        let service = self.name.to_owned();
+        if durable.freeze.is_some() {
+            let note = note(ChangeKind::Unfreeze, "the freeze is lifted");
+            return Ok(self.alter(note, |durable| durable.freeze = None));
+        }
+        Err(match self.state.frozen(self.wall()) {
+            Some(_) => RolloutError::AsAsked {
+                service,
+                what: "it is frozen by a window of the routing file: change it there, or deploy with --pass-freeze",
+            },
+            None => RolloutError::NotFrozen { service },
+        })
     }
 
     fn pause_by_hand(

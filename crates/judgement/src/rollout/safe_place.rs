@@ -27,15 +27,17 @@ impl ServiceUpdate<'_> {
             return Vec::new();
         }
         let (asked, stood) = (Err(self.now), self.now);
-        self.state.held = Some(HeldRollback { note, ground, stood, asked, wait: AGAIN, told: false });
+        self.state.held = Some(HeldRollback { note, ground, stood, asked, wait: AGAIN, why: None, told: false });
         self.ask_again().into_iter().collect()
     }
 
     /// The target's answer: a summary, or why it cannot take the clients.
     pub(super) fn probed(&mut self, number: u32, result: Result<String, String>) -> Vec<Effect> {
         let Some(held) = self.state.held.take_if(|held| held.asked == Ok(number)) else { return Vec::new() };
-        let Err(why) = result else { return self.roll_back(held.note) };
         let target = self.state.durable.subject().other();
+        // Its own checks know more than one answer does.
+        let checked = if *target.of(&self.state.up) { result } else { Err("is down by its health checks".to_owned()) };
+        let Err(why) = checked else { return self.roll_back(held.note) };
         let wait = Millis(held.wait.0 * 2).min(AGAIN_AT_MOST);
         let asked = Err(self.now.plus(held.wait));
         let said = format!(
@@ -45,7 +47,7 @@ impl ServiceUpdate<'_> {
         );
         let note = ChangeNote { kind: ChangeKind::RollbackHeld, why: said, ..held.note.clone() };
         let is_news = !held.told;
-        self.state.held = Some(HeldRollback { asked, wait, told: true, ..held });
+        self.state.held = Some(HeldRollback { asked, wait, why: Some(format!("{target} {why}")), told: true, ..held });
         if !is_news {
             return Vec::new();
         }
@@ -60,7 +62,7 @@ impl ServiceUpdate<'_> {
         let is_over = match held.ground {
             _ if self.state.durable.stopped => true,
             RollbackGround::Verdict => self.now.since(held.stood) > STANDS && held.asked.is_err(),
-            RollbackGround::Down => *side.of(&self.state.up),
+            RollbackGround::Down => !*side.of(&self.state.failing),
             RollbackGround::Plan => !self.state.durable.is_under_way(),
         };
         if !is_over {

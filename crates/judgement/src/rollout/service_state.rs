@@ -3,6 +3,7 @@
 use serde::Serialize;
 
 use crate::guard::GuardPolicy;
+use crate::rollout::SplitRequest;
 use crate::rollout::durable_state::{DeployFreeze, DurableState};
 use crate::rollout::freeze_window::FreezeWindow;
 use crate::rollout::held_rollback::{GradualReturn, HeldRollback, LastServed};
@@ -28,6 +29,10 @@ pub(super) struct ServiceState {
     /// Where the file sends the environments, by [`Environment::index`].
     pub(super) urls: [String; 2],
     pub(super) freezes: Vec<FreezeWindow>,
+    /// What the last file asked for; `None` before the first.
+    pub(super) ask: Option<SplitRequest>,
+    /// By [`Environment::index`]: a check that rolls back fails.
+    pub(super) failing: [bool; 2],
     pub(super) watch: Option<ServiceWatch>,
     /// For the current rollout, or for the last one until its last request has ended.
     pub(super) book: Option<OpenLedger>,
@@ -60,6 +65,8 @@ impl ServiceState {
             plan,
             urls: Default::default(),
             freezes: Vec::new(),
+            ask: None,
+            failing: [false; 2],
             watch: None,
             book: None,
             clocked: StepClock::default(),

@@ -134,7 +134,7 @@ impl ServiceState {
             service: name.to_owned(),
             active: durable.active,
             candidate: durable.active.other(),
-            weight: durable.weight.percent(),
+            weight: self.returning.map_or(durable.weight, |returning| returning.left).percent(),
             stopped: durable.stopped,
             up: self.up,
             latch: durable.latch.clone(),
@@ -168,6 +168,8 @@ impl ServiceState {
             Some(Verdict::Unhealthy(reason)) => (Some("unhealthy"), Some(reason.name.clone())),
             Some(Verdict::Insufficient { .. }) => (Some("insufficient"), shown.map(GuardReading::wanting)),
         };
+        let held = self.held.as_ref().and_then(|held| held.why.as_ref());
+        let why = held.map(|held| format!("a rollback is held: {held}")).or(why);
         GuardView {
             monitoring: !durable.unwatched,
             verdict,

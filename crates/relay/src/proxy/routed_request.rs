@@ -58,7 +58,9 @@ impl OpenTunnel {
         let Some(service) = &self.service else { return true };
         // A service that left the file keeps its tunnels.
         let split = now.table.services().find(|(_, rules, _)| rules.name == service.name).map(|(_, _, split)| split);
-        split.is_none_or(|split| split.active == self.environment || split.live || !split.weight.is_zero())
+        split.is_none_or(|split| {
+            split.active == self.environment || !split.stopped && (split.live || !split.weight.is_zero())
+        })
     }
 }
 

@@ -100,3 +100,50 @@ fn a_rollout_past_its_deadline_ends_as_its_plan_says() {
         assert_eq!(kinds, expected);
     }
 }
+
+#[test]
+fn one_answer_does_not_outvote_the_checks_of_a_side() {
+    let mut bench = promoted();
+    let why = "check db: returned 500".to_owned();
+    let (service, environment) = ("shop".to_owned(), Environment::Blue);
+    let down = Event::Health { service, environment, up: false, why, rollback: false, quiet: false };
+    bench.apply(down).unwrap();
+    bench.failing = 100;
+    assert_eq!(bench.run(20), [ChangeKind::RollbackHeld]);
+    let view = bench.state.views(Millis(bench.now)).remove(0);
+    assert_eq!(view.guard.why.as_deref(), Some("a rollback is held: blue is down by its health checks"));
+}
+
+#[test]
+fn a_rollback_because_of_checks_is_held_until_they_pass() {
+    let mut bench = promoted();
+    bench.answers = dead();
+    let found = |rollback: bool| {
+        let (service, environment) = ("shop".to_owned(), Environment::Green);
+        Event::Health { service, environment, up: true, why: "check db".into(), rollback, quiet: false }
+    };
+    bench.apply(found(true)).unwrap();
+    assert_eq!(bench.run(20), [], "said with the report");
+    assert_eq!(bench.durable().active, Environment::Green);
+    bench.answers = Ok(String::new());
+    assert_eq!(bench.run(20)[..1], [ChangeKind::Rollback], "the check still fails");
+    let mut bench = promoted();
+    bench.answers = dead();
+    bench.apply(found(true)).unwrap();
+    bench.apply(found(false)).unwrap();
+    assert_eq!(bench.run(20), [ChangeKind::RollbackDropped]);
+}
+
+#[test]
+fn a_person_may_have_the_rest_of_a_return_at_once() {
+    let mut bench = Bench::new(RolloutPlan { return_over: Millis::seconds(30), ..plan() });
+    bench.order(deploy("2.0.0")).unwrap();
+    bench.preflighted(Ok(""));
+    bench.run(40);
+    bench.order(OperatorAction::Rollback).unwrap();
+    let share = |bench: &Bench| bench.state.views(Millis(bench.now)).remove(0).weight;
+    assert_eq!(share(&bench), 50.0, "as clients see it");
+    bench.order(OperatorAction::Rollback).unwrap();
+    assert_eq!((share(&bench), bench.entry().why.as_str()), (0.0, "the rest at once"));
+    assert!(bench.order(OperatorAction::Rollback).is_err());
+}

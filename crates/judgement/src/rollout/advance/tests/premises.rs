@@ -126,3 +126,55 @@ fn a_window_freezes_by_the_clock_on_the_wall_and_one_who_may_passes_it_on_record
     bench.state.tell_time(monday, Millis(bench.now));
     assert!(bench.state.views(Millis(bench.now))[0].freeze.is_none());
 }
+
+fn loaded(bench: &Bench, active: Option<Environment>, weight: Option<f64>) -> Event {
+    Event::Loaded(vec![LoadedService {
+        service: "shop".into(),
+        routes: bench.routes.clone(),
+        ask: SplitRequest { active, weight: weight.map(percent) },
+        policy: GuardPolicy::standard(),
+        plan: plan(),
+        urls: bench.urls.clone(),
+        freezes: vec![],
+        silent: None,
+    }])
+}
+
+#[test]
+fn a_file_swaps_the_roles_neither_during_a_rollout_nor_in_a_stop_not_even_at_a_start() {
+    let green = Some(Environment::Green);
+    for stopped in [false, true] {
+        let mut bench = under_way();
+        if stopped {
+            bench.order(OperatorAction::Stop).unwrap();
+        }
+        let swap = loaded(&bench, green, Some(0.0));
+        bench.apply(swap.clone()).unwrap_err();
+        let durable = bench.durable().clone();
+        bench.state = State::restored([("shop".to_owned(), durable)].into(), 5, 5, 1_000_000);
+        bench.apply(swap).unwrap();
+        assert_eq!(bench.durable().active, Environment::Blue, "stopped: {stopped}");
+        let entry = bench.entry();
+        assert_eq!(entry.kind, ChangeKind::Waiting);
+        assert!(entry.why.contains("is not followed") && entry.why.contains("save it again"), "{}", entry.why);
+    }
+}
+
+#[test]
+fn a_file_that_begins_to_say_zero_ends_the_rollout() {
+    let mut bench = under_way();
+    bench.apply(loaded(&bench, None, None)).unwrap();
+    assert_eq!(bench.at(), (RolloutPhase::Shifting, 10.0));
+    bench.apply(loaded(&bench, None, Some(0.0))).unwrap();
+    assert_eq!(bench.at(), (RolloutPhase::Aborted, 0.0));
+}
+
+#[test]
+fn a_service_does_not_leave_a_freeze_or_a_stop_by_leaving_the_file() {
+    for act in [OperatorAction::Freeze { until: None }, OperatorAction::Stop] {
+        let mut bench = Bench::new(plan());
+        bench.order(act).unwrap();
+        let refused = bench.apply(Event::Loaded(vec![])).unwrap_err();
+        assert!(matches!(refused, RolloutError::ServiceHeld { .. }), "{refused}");
+    }
+}
