@@ -194,6 +194,9 @@ pub enum ChangeKind {
     /// Both sides fail, and no longer do.
     SharedFate,
     SharedFateOver,
+    /// Active is broken, by evidence that the candidate is better, and no longer is.
+    ActiveBroken,
+    ActiveBrokenOver,
     /// A rollback waits for its target, and is no longer called for.
     RollbackHeld,
     RollbackDropped,
@@ -334,6 +337,7 @@ impl JournalChange {
             | ChangeKind::Stop
             | ChangeKind::Silent
             | ChangeKind::SharedFate
+            | ChangeKind::ActiveBroken
             | ChangeKind::Deadline => AnnouncementLevel::Critical,
             ChangeKind::Pause if self.is_by(Component::Guard) || held => AnnouncementLevel::Critical,
             ChangeKind::Warning

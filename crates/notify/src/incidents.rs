@@ -30,6 +30,7 @@ impl OpenIncidents {
             ChangeKind::Resume => only(ChangeKind::Pause),
             ChangeKind::CautionOver => only(ChangeKind::Caution),
             ChangeKind::SharedFateOver => only(ChangeKind::SharedFate),
+            ChangeKind::ActiveBrokenOver => only(ChangeKind::ActiveBroken),
             ChangeKind::RollbackDropped => only(ChangeKind::RollbackHeld),
             // The step that was waited for.
             ChangeKind::Step => only(ChangeKind::Waiting),

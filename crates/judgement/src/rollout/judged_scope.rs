@@ -28,6 +28,8 @@ pub struct Findings {
     pub news: Vec<(WatchWarning, Observation, Judgement)>,
     /// Both sides fail, on the whole or on a route.
     pub shared: bool,
+    /// If active is broken by evidence: what it and the candidate did a moment ago.
+    pub broken_active: Option<[WindowSample; 2]>,
     /// Caution begins or ends, and what is known at that point.
     pub caution: Option<(CautionChange, Observation, Judgement)>,
 }
@@ -142,6 +144,12 @@ impl JudgedScope {
         });
         eyes.windows.iter_mut().zip(sides).for_each(|(window, side)| window.observe(now, side));
         sight
+    }
+
+    /// What active and the candidate did in this time.
+    pub fn recent(&self, now: Millis, span: Millis, sides: [&JudgedTotals; 2]) -> Option<[WindowSample; 2]> {
+        let ScopeMeters { windows: [active, candidate], .. } = self.eyes.as_ref()?;
+        Some([active.last(span, now, sides[0], None), candidate.last(span, now, sides[1], None)])
     }
 
     /// If the candidate has just failed in a rush, by more than chance: what active and the candidate did in that time.

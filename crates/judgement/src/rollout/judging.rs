@@ -62,13 +62,15 @@ impl ServiceUpdate<'_> {
         let limits = durable.release.as_ref().filter(|release| !release.functions.is_empty() && !watching);
         let limited = limits.map(|release| only(totals, routes, &release.functions));
         let totals = limited.as_deref().unwrap_or(totals);
-        let Findings { unhealthy, tape, news, shared, caution } = watch.look(now, on_grid, &seen, totals);
+        let Findings { unhealthy, tape, news, shared, broken_active, caution } =
+            watch.look(now, on_grid, &seen, totals);
         if matches!(caution, Some((CautionChange::Begins(_), ..))) {
             book.caution();
         }
         if !shared {
             self.state.news.shared.pauses(now);
         }
+        effects.extend(self.tell_broken_active(broken_active));
         let rolls_back = unhealthy.is_some();
         if let Some((sight, judgement)) = unhealthy {
             effects.extend(self.guard_rollback(sight, judgement, tape));

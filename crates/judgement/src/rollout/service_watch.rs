@@ -7,7 +7,7 @@ use crate::guard::evidence::meters::{EvidenceMeters, MeterContext};
 use crate::guard::evidence::odds;
 use crate::guard::evidence::rate_odds;
 use crate::guard::evidence::tape::EvidenceTape;
-use crate::guard::evidence::{CombinedEvidence, MeterEvidence, MeterKind};
+use crate::guard::evidence::{CombinedEvidence, LEAST_BAD, MeterEvidence, MeterKind};
 use crate::guard::window::{JudgedTotals, WindowSample};
 use crate::guard::{EvidenceBudget, GuardPolicy, InsufficientReason, Judgement, Observation, Verdict, judge};
 use crate::rollout::active_baseline::MirroredMeter;
@@ -21,6 +21,8 @@ use crate::traffic::split::Weight;
 const RAISES: u32 = 5;
 /// After the weight was lowered, responses sent at the old weight arrive for this long, or for active's p99.
 const SETTLING: Millis = Millis::seconds(1);
+/// How far back is looked for what active did a moment ago.
+const RECENT: Millis = Millis::seconds(10);
 /// The resolution is computed this often.
 const RESOLVE: Millis = Millis::seconds(1);
 
@@ -197,7 +199,7 @@ impl ServiceWatch {
                 sight.or_else(|| whole.then(|| Observation { route: None, readings: Vec::new(), evidence: None }));
             sights.extend(sight.map(|sight| (place, sight)));
         }
-        let mut found = Findings::default();
+        let mut found = Findings { broken_active: self.broken_active(now, budget, sides), ..Findings::default() };
         if let (Some(budget), Some((0, sight))) = (budget, sights.first_mut()) {
             let answers = sides[1].counts.answers;
             let (weighed, turn) = self.weigh(now, &budget, seen, answers, rush);
@@ -217,6 +219,21 @@ impl ServiceWatch {
         found.shared = self.scopes.iter().any(JudgedScope::is_shared);
         found.tape = found.unhealthy.as_ref().and_then(|unhealthy| self.tape_of(seen, unhealthy));
         found
+    }
+
+    /// If the candidate is better than active as surely as a rollback wants it the other way: what both did a moment ago.
+    fn broken_active(
+        &self,
+        now: Millis,
+        budget: Option<EvidenceBudget>,
+        sides: [&JudgedTotals; 2],
+    ) -> Option<[WindowSample; 2]> {
+        let sure = 1.0 / budget?.alpha;
+        let recent = self.scopes.first().filter(|_| self.mirror.evidence() >= sure)?.recent(now, RECENT, sides)?;
+        let [active, candidate] = &recent;
+        // More than a verdict needs, and the candidate does not fail so.
+        (active.failed >= LEAST_BAD && 2 * active.failed > active.answers && 4 * candidate.failed < candidate.answers)
+            .then_some(recent)
     }
 
     /// The leading meter's tape, where the evidence decided.

@@ -307,3 +307,28 @@ fn a_raised_weight_is_no_drop_in_throughput() {
         assert!(entries(&state.apply(event, Millis(tick * 100)).unwrap()).is_empty(), "tick {tick}");
     }
 }
+
+#[test]
+fn a_broken_active_is_news_with_what_would_help_and_never_a_rollback() {
+    let mut state = started(50.0);
+    let mut effects = Vec::new();
+    for tick in 0..=400_u64 {
+        // Blue fails everything for fifteen seconds.
+        let failed = (tick * 5).min(750);
+        effects.extend(state.apply(counted((tick * 5, failed), (tick * 5, 0)), Millis(tick * 100)).unwrap());
+    }
+    for tick in 0..=900_u64 {
+        let answers = 2000 + tick * 5;
+        effects.extend(state.apply(counted((answers, 750), (answers, 0)), Millis(40_100 + tick * 100)).unwrap());
+    }
+    let told: Vec<_> = entries(&effects).iter().map(|change| (change.kind, change.level())).collect();
+    assert_eq!(
+        told,
+        [
+            (ChangeKind::ActiveBroken, AnnouncementLevel::Critical),
+            (ChangeKind::ActiveBrokenOver, AnnouncementLevel::Info)
+        ]
+    );
+    let why = &entries(&effects)[0].why;
+    assert!(why.starts_with("blue, active, fails ") && why.contains("cutover promote"), "{why}");
+}

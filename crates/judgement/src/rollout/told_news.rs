@@ -16,6 +16,7 @@ pub(super) struct WaitingNews {
     pub deadline_told: bool,
     pub caution: Episode,
     pub shared: Episode,
+    pub broken_active: Episode,
 }
 
 /// Something that is on and off, and has one beginning and one end for people.
@@ -51,6 +52,6 @@ impl Episode {
 impl WaitingNews {
     /// What the watch saw has an end with it.
     pub fn end_watch(&mut self) {
-        (self.caution, self.shared) = Default::default();
+        (self.caution, self.shared, self.broken_active) = Default::default();
     }
 }

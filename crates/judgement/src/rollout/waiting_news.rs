@@ -1,5 +1,6 @@
 //! What people are told of a rollout that waits, and of trouble that comes and goes: everything once, with an end.
 
+use crate::guard::window::WindowSample;
 use crate::rollout::held_rollback::RollbackGround;
 use crate::rollout::journal_entries::{ChangeNote, Component, told};
 use crate::rollout::plan::OnFailure;
@@ -85,6 +86,32 @@ impl ServiceUpdate<'_> {
         })
     }
 
+    /// Active is broken, which no step and no rollback mends.
+    pub(super) fn tell_broken_active(&mut self, found: Option<[WindowSample; 2]>) -> Vec<Effect> {
+        let Some([active, candidate]) = found else {
+            self.state.news.broken_active.pauses(self.now);
+            return Vec::new();
+        };
+        // Once it is promoted it is what was.
+        if self.state.durable.is_watching() || !self.state.news.broken_active.begins() {
+            return Vec::new();
+        }
+        let side = self.state.durable.active;
+        let why = format!(
+            "{side}, active, fails {} of {} in {}, {} {} of {}: `cutover promote` sends everybody there, and `cutover deploy \
+             --rescue` deploys what mends it without the steps of the plan",
+            active.failed,
+            active.answers,
+            active.span,
+            side.other(),
+            candidate.failed,
+            candidate.answers
+        );
+        let before = self.state.durable.clone();
+        let note = ChangeNote::by(Component::Guard, ChangeKind::ActiveBroken, why);
+        told(AnnouncementLevel::Critical, self.change(note, Some(before))).into()
+    }
+
     /// At a tick: trouble that has been over for long enough has its end.
     pub(super) fn tell_ends(&mut self) -> Vec<Effect> {
         let now = self.now;
@@ -93,7 +120,9 @@ impl ServiceUpdate<'_> {
             news.caution.is_over(now).then_some((ChangeKind::CautionOver, "the candidate is tried again as before"));
         let shared = news.shared.is_over(now).then_some((ChangeKind::SharedFateOver, "no longer both sides fail"));
         let mut effects = Vec::new();
-        for (kind, why) in [caution, shared].into_iter().flatten() {
+        let active = news.broken_active.is_over(now);
+        let active = active.then_some((ChangeKind::ActiveBrokenOver, "active no longer fails more than the candidate"));
+        for (kind, why) in [caution, shared, active].into_iter().flatten() {
             let note = ChangeNote::by(Component::Guard, kind, format!("{why}: calm for {CALM}"));
             let mut change = self.change(note, None);
             change.ledger = self.ledger();
