@@ -367,13 +367,13 @@ fn a_websocket_is_told_to_come_again_when_its_side_gets_no_traffic_any_more() {
             front
                 .house
                 .metrics()
-                .contains("cutover_tunnels{environment=\"blue\",route=\"default\",service=\"shop\"} 1")
+                .contains("cutover_tunnels{service=\"shop\",route=\"default\",environment=\"blue\"} 1")
         );
         front.route(&of("green"));
         if said.is_empty() {
             std::thread::sleep(Duration::from_secs(3));
             let metrics = front.house.metrics();
-            assert!(metrics.contains("cutover_tunnels{environment=\"blue\",route=\"default\",service=\"shop\"} 1"));
+            assert!(metrics.contains("cutover_tunnels{service=\"shop\",route=\"default\",environment=\"blue\"} 1"));
         } else {
             assert_eq!(client.line(), said);
         }
