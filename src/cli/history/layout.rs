@@ -47,7 +47,9 @@ impl Layout {
         let time = time_of_day(entry.at_ms);
         let columns = self.columns([&entry.id.to_string(), &time, &entry.service, &entry.kind, &weight]);
         let from = entry.from.as_ref().map_or(String::new(), |from| format!(" from {from}"));
-        let who = format!("{}{from}: {}", entry.who, entry.why);
+        // The lines of a reload are in `cutover explain`.
+        let why = entry.why.split_once('\n').map_or(entry.why.clone(), |(first, _)| format!("{first} …"));
+        let who = format!("{}{from}: {why}", entry.who);
         let tone = match entry.kind.as_str() {
             "rollback" | "stop" => Tone::Bad,
             "promote" => Tone::Good,
