@@ -20,8 +20,8 @@ pub struct NotifyFile {
     /// `https://events.pagerduty.com/v2/enqueue`. For "slack" only from the environment, because it is a secret:
     /// "${SLACK_URL}".
     pub url: Option<At<String>>,
-    /// Except for "email": the HTTP proxy that leads to the receiver, "http://proxy.example.com:3128", or "none". Default:
-    /// what HTTPS_PROXY, HTTP_PROXY and NO_PROXY say.
+    /// Except for "email": the HTTP proxy that leads to the receiver, such as `http://proxy.example.com:3128`, or "none".
+    /// Default: what HTTPS_PROXY, HTTP_PROXY and NO_PROXY say.
     pub proxy: Option<At<String>>,
     /// A file that contains the URL, if the URL is a secret, such as Slack's. Relative to this file.
     pub url_file: Option<At<String>>,
