@@ -1,6 +1,5 @@
 //! What both targets share: a head that passed the parser is written to an origin, and read again.
 
-use std::collections::HashMap;
 use std::sync::{Arc, LazyLock};
 
 use config::HopHeaders;
@@ -34,7 +33,7 @@ fn service(more: &str) -> Arc<ServedService> {
     let sides = "[service.shop.blue]\nurl = \"http://127.0.0.1:1\"\n[service.shop.green]\nurl = \"http://127.0.0.1:2\"\n";
     let routing = config::routing_text("routing.toml", &format!("[service.shop]\n{more}\n{sides}")).unwrap();
     let mut placed = CurrentRouting::default();
-    placed.replace(ResolvedRouting { routing, endpoints: HashMap::new() }, &Counters::new(1));
+    placed.replace(ResolvedRouting { routing, ..ResolvedRouting::default() }, &Counters::new(1));
     placed.services()[0].clone()
 }
 
