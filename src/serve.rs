@@ -24,6 +24,7 @@ use crate::runs::Runs;
 use crate::serve::candidate_checks::PreflightContext;
 use crate::serve::file_changes::LoadedFile;
 use crate::serve::reload::{Reloader, resolve};
+use crate::serve::silent_sides::ActiveSides;
 use config::watch::{FileStamps, FileWatch};
 use config::{self, MainConfig, OwnListeners, RoutingConfig, RoutingContext};
 use health::{self, HealthBoard};
@@ -263,10 +264,11 @@ impl StartedSidecar {
         let resolver = runtime.block_on(async { Arc::new(OriginResolver::new(counters.clone())) });
         settings.warnings.iter().chain(&routing.warnings).for_each(reload::warn);
         let mut load = runtime.block_on(resolve(&resolver, routing));
-        // At the very first start nothing can have been switched off since.
-        if sidecar.has_past() {
-            load.silent = runtime.block_on(silent_sides::find(&load, |service| sidecar.active_of(service)));
-        }
+        // At the very first start nothing can have been switched off since. Who is active is known, and only told of, unless
+        // the state is lost.
+        let sides = sidecar.has_past().then(|| ActiveSides::of(&load, |service| sidecar.active_of(service)));
+        let (deciding, telling) = if sidecar.is_forgotten() { (sides, None) } else { (None, sides) };
+        load.silent = deciding.map(|sides| runtime.block_on(sides.silent())).unwrap_or_default();
         notify::warn_of_unknown_services(&settings.notify, &load.routing.services);
         // Before anything is announced.
         let announcer = Notifier::start(&settings.notify, sidecar.listen(), counters, runtime.handle());
@@ -274,6 +276,7 @@ impl StartedSidecar {
         sidecar.load(load, memory::clock::now())?;
         count(&counters.process.reloads_taken);
         let (sidecar, thread) = sidecar.start(settings.tick)?;
+        telling.map(|sides| runtime.spawn(sides.report(sidecar.clone())));
         runtime.spawn(resolver.clone().keep(sidecar.clone()));
         Ok(StartedSidecar { sidecar, sidecar_thread: Some(thread), resolver, announcer, loaded })
     }

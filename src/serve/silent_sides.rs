@@ -17,7 +17,7 @@ use sidecar::{ResolvedRouting, SidecarHandle};
 
 /// The most services that are asked at once when Cutover starts.
 const AT_ONCE: usize = 64;
-/// A start does not wait longer for answers.
+/// A start without the state of before does not wait longer for answers.
 const PATIENCE: Duration = Duration::from_secs(4);
 
 /// Answers the sidecar's questions, each apart from the others.
@@ -31,32 +31,58 @@ pub async fn answer_all(mut asked: Receiver<ProbeRequest>, board: HealthBoard, s
     }
 }
 
-/// The services of a file whose active side does not answer, or answers with a failure. `active_of`: the active side of a service that was
-/// seen before; otherwise the file's word counts.
-pub async fn find(
-    load: &ResolvedRouting,
-    active_of: impl Fn(&str) -> Option<Environment>,
-) -> HashMap<String, SilentActive> {
-    let (permits, connector) = (Arc::new(Semaphore::new(AT_ONCE)), Arc::<Connector>::default());
-    let mut tasks = JoinSet::new();
-    for config in &load.routing.services {
-        let name = config.traffic.name.clone();
-        let side = active_of(&name).or(config.ask.active).unwrap_or(Environment::Blue);
-        let pair = config.origins.each_ref().map(|origin| load.endpoints.get(origin).cloned().unwrap_or_default());
-        let (permits, connector, path) = (permits.clone(), connector.clone(), config.plan.warm_up.path.clone());
-        tasks.spawn(async move {
-            let _permit = permits.acquire().await;
-            Some((name, silent(&connector, side, &pair, &path).await?))
+/// The active sides of a file's services, to be asked whether they answer.
+pub struct ActiveSides {
+    sides: Vec<ActiveSide>,
+}
+
+struct ActiveSide {
+    service: String,
+    side: Environment,
+    endpoints: [Endpoints; 2],
+    path: String,
+}
+
+impl ActiveSides {
+    /// `active_of`: the active side of a service that was seen before; otherwise the file's word counts.
+    pub fn of(load: &ResolvedRouting, active_of: impl Fn(&str) -> Option<Environment>) -> ActiveSides {
+        let sides = load.routing.services.iter().map(|config| {
+            let service = config.traffic.name.clone();
+            let side = active_of(&service).or(config.ask.active).unwrap_or(Environment::Blue);
+            let endpoints =
+                config.origins.each_ref().map(|origin| load.endpoints.get(origin).cloned().unwrap_or_default());
+            ActiveSide { service, side, endpoints, path: config.plan.warm_up.path.clone() }
         });
+        ActiveSides { sides: sides.collect() }
     }
-    let mut found = HashMap::new();
-    let all = async {
-        while let Some(asked) = tasks.join_next().await {
-            found.extend(asked.ok().flatten());
+
+    /// Those that do not answer, or answer with a failure.
+    pub async fn silent(self) -> HashMap<String, SilentActive> {
+        let (permits, connector) = (Arc::new(Semaphore::new(AT_ONCE)), Arc::<Connector>::default());
+        let mut tasks = JoinSet::new();
+        for ActiveSide { service, side, endpoints, path } in self.sides {
+            let (permits, connector) = (permits.clone(), connector.clone());
+            tasks.spawn(async move {
+                let _permit = permits.acquire().await;
+                Some((service, silent(&connector, side, &endpoints, &path).await?))
+            });
         }
-    };
-    let _ = tokio::time::timeout(PATIENCE, all).await;
-    found
+        let mut found = HashMap::new();
+        let all = async {
+            while let Some(asked) = tasks.join_next().await {
+                found.extend(asked.ok().flatten());
+            }
+        };
+        let _ = tokio::time::timeout(PATIENCE, all).await;
+        found
+    }
+
+    /// Tells the sidecar of them.
+    pub async fn report(self, sidecar: SidecarHandle) {
+        for (service, silent) in self.silent().await {
+            sidecar.silent(service, silent);
+        }
+    }
 }
 
 async fn silent(

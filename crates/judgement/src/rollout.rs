@@ -85,7 +85,7 @@ pub struct LoadedService {
     pub urls: [String; 2],
     /// When deploys and steps are frozen, again and again.
     pub freezes: Vec<FreezeWindow>,
-    /// If active did not answer when Cutover started.
+    /// If active did not answer when Cutover started without the state of before: it decides who is active.
     pub silent: Option<SilentActive>,
 }
 
@@ -116,6 +116,8 @@ pub enum Event {
     Preflighted { service: String, rollout: u32, result: Result<String, String> },
     /// The result of a step's suites: a summary such as `12 cases`, or why they did not pass.
     Validated { order: SuiteRun, result: Result<String, SuiteRunError> },
+    /// The active side of a service did not answer when Cutover started.
+    Silent { service: String, silent: SilentActive },
     /// The answer of a side that a rollback would go to: a summary, or why it cannot take the clients.
     Probed { service: String, number: u32, result: Result<String, String> },
     /// What health checks found about an environment. `rollback`: roll a new side back if it is down. `quiet`: tell

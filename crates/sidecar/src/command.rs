@@ -10,8 +10,8 @@ use crate::ResolvedRouting;
 use crate::journal::JournalEntry;
 use judgement::rollout::view::ServiceView;
 use judgement::rollout::{
-    Announcement, AuditRemark, Event, GuardInsight, OperatorCommand, RolloutError, RuntimeOverrides, SuiteRun,
-    SuiteRunError,
+    Announcement, AuditRemark, Event, GuardInsight, OperatorCommand, RolloutError, RuntimeOverrides, SilentActive,
+    SuiteRun, SuiteRunError,
 };
 use memory::snapshot::{Endpoints, OriginSettings};
 
@@ -164,6 +164,11 @@ impl SidecarHandle {
     /// Reports the result of a preflight.
     pub fn preflighted(&self, service: String, rollout: u32, result: Result<String, String>) {
         let _ = self.inputs.send(SidecarInput::Event(Event::Preflighted { service, rollout, result }));
+    }
+
+    /// Reports an active side that did not answer when Cutover started.
+    pub fn silent(&self, service: String, silent: SilentActive) {
+        let _ = self.inputs.send(SidecarInput::Event(Event::Silent { service, silent }));
     }
 
     /// Reports whether a side answers that a rollback would go to.

@@ -18,7 +18,7 @@ use crate::sidecar::work_queues::WorkQueues;
 use judgement::guard::Verdict;
 use judgement::rollout::{
     Announcement, AnnouncementLevel, ChangeKind, Component, Effect, Event, GuardInsight, JournalChange,
-    OperatorCommand, RolloutError, RuntimeOverrides, State, WaitReason,
+    OperatorCommand, RolloutError, RuntimeOverrides, State,
 };
 use judgement::time::Millis;
 use judgement::traffic::Environment;
@@ -214,8 +214,8 @@ impl Sidecar {
             self.apply(event, now);
             self.show(service);
             if on_grid {
-                let waiting = self.state.waiting(service, now).iter().map(WaitReason::name).collect();
-                self.counters.judge(service, |judged| judged.waiting = waiting);
+                let waits = self.state.waits(service);
+                self.counters.judge(service, |judged| waits.clone_into(&mut judged.waiting));
             }
         }
         self.readings.keep(&live);
@@ -281,6 +281,11 @@ impl Sidecar {
     /// Whether there was a state before this process, known or not.
     pub fn has_past(&self) -> bool {
         self.state.has_past()
+    }
+
+    /// Whether that is not known any more.
+    pub fn is_forgotten(&self) -> bool {
+        self.state.is_forgotten()
     }
 
     /// The active side of a service that has been seen before.

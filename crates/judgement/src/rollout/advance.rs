@@ -3,15 +3,15 @@
 use crate::rollout::journal_entries::{ChangeNote, Component};
 use crate::rollout::ledger::RolloutLedger;
 use crate::rollout::release::{Release, RolloutPhase};
-use crate::rollout::service_state::StepClock;
+use crate::rollout::service_state::{StepClock, WaitReason};
 use crate::rollout::service_update::ServiceUpdate;
 use crate::rollout::{ChangeKind, Effect};
 use crate::traffic::split::Weight;
 
 impl ServiceUpdate<'_> {
     /// What the plan does on its own at a tick of the grid.
-    pub(super) fn advance(&mut self) -> Vec<Effect> {
-        let wall = self.wall();
+    /// `reasons`: what it waits for.
+    pub(super) fn advance(&mut self, reasons: &[WaitReason]) -> Vec<Effect> {
         let due = self.state.is_due(self.now);
         let keep = || if due { vec![Effect::Keep(self.name.to_owned())] } else { Vec::new() };
         let Some(release) = self.state.durable.release.clone() else { return Vec::new() };
@@ -20,7 +20,7 @@ impl ServiceUpdate<'_> {
             return if over { self.watched(&release) } else { keep() };
         }
         let moves = matches!(release.phase, RolloutPhase::Shifting | RolloutPhase::Baking);
-        if !moves || self.state.durable.stopped || !self.state.waiting(wall).is_empty() {
+        if !moves || self.state.durable.stopped || !reasons.is_empty() {
             return keep();
         }
         match release.next().map(|step| step.weight) {

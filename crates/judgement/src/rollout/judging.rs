@@ -6,7 +6,7 @@ use crate::rollout::Effect;
 use crate::rollout::caution::CautionChange;
 use crate::rollout::judged_scope::{Findings, WatchedService};
 use crate::rollout::ledger::{CandidateAccount, OpenLedger};
-use crate::rollout::service_state::ServiceState;
+use crate::rollout::service_state::{ServiceState, WaitReason};
 use crate::rollout::service_update::ServiceUpdate;
 use crate::rollout::service_watch::ServiceWatch;
 
@@ -20,10 +20,14 @@ impl ServiceUpdate<'_> {
         let side = self.state.durable.subject();
         let answers = totals.iter().flatten().map(|pair| side.of(pair).counts.answers).sum();
         self.state.clock(self.now, answers);
-        effects.extend(self.advance());
+        let reasons = self.state.waiting(self.wall());
+        self.state.waits.clear();
+        self.state.waits.extend(reasons.iter().map(WaitReason::name));
+        effects.extend(self.advance(&reasons));
         effects.extend(self.mind_held());
         effects.extend(self.go_on_returning());
-        effects.extend(self.tell_waiting());
+        effects.extend(self.pass_deadline(&reasons));
+        effects.extend(self.tell_waiting(&reasons));
         effects.extend(self.tell_ends());
         effects
     }

@@ -97,8 +97,7 @@ impl State {
         let asked = ask.after(RequestedSplit { active: Environment::Blue, weight: Weight::ZERO });
         let mut durable = DurableState::new(asked);
         // It may have been switched off since the other one was promoted.
-        let forgotten = self.lost || self.missing;
-        if forgotten && silent.is_some_and(|silent| silent.side == asked.active && silent.other.is_ok()) {
+        if self.is_forgotten() && silent.is_some_and(|silent| silent.side == asked.active && silent.other.is_ok()) {
             (durable.active, durable.weight) = (asked.active.other(), Weight::ZERO);
         }
         if !self.lost {
@@ -205,7 +204,7 @@ impl ServiceUpdate<'_> {
     }
 
     /// Active did not answer when Cutover started: what that means, and what would help.
-    fn tell_silent(&mut self, silent: &SilentActive) -> [Effect; 2] {
+    pub(super) fn tell_silent(&mut self, silent: &SilentActive) -> [Effect; 2] {
         let SilentActive { side, why, other } = silent;
         let (active, spare) = (self.state.durable.active, side.other());
         let what = match other {

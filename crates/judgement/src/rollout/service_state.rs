@@ -48,6 +48,8 @@ pub(super) struct ServiceState {
     /// A rollback that moves the clients bit by bit.
     pub(super) returning: Option<GradualReturn>,
     pub(super) news: WaitingNews,
+    /// The names of what the rollout waits for, at the last tick.
+    pub(super) waits: Vec<&'static str>,
 }
 
 impl ServiceState {
@@ -76,6 +78,7 @@ impl ServiceState {
             held: None,
             returning: None,
             news: WaitingNews::default(),
+            waits: Vec::new(),
         }
     }
 

@@ -9,7 +9,6 @@ use crate::rollout::service_update::{Sequence, ServiceUpdate};
 use crate::rollout::service_watch::{GuardReading, ServiceWatch};
 use crate::rollout::{
     AuditRemark, DurableState, Effect, Event, JournalChange, OperatorCommand, RolloutError, RuntimeOverrides,
-    WaitReason,
 };
 use crate::time::Millis;
 use crate::traffic::Environment;
@@ -73,7 +72,12 @@ impl State {
 
     /// Whether there was a state before this process, known or not.
     pub fn has_past(&self) -> bool {
-        self.lost || self.missing || !self.resting.is_empty()
+        self.is_forgotten() || !self.resting.is_empty()
+    }
+
+    /// Whether that is not known any more.
+    pub fn is_forgotten(&self) -> bool {
+        self.lost || self.missing
     }
 
     /// The active side of a service that has been seen before, whether or not a file names it.
@@ -113,9 +117,9 @@ impl State {
         self.services.get(service)?.watch.as_ref().map(ServiceWatch::shown)
     }
 
-    /// What the rollout of a service waits for at `now`.
-    pub fn waiting(&self, service: &str, now: Millis) -> Vec<WaitReason> {
-        self.services.get(service).map(|service| service.waiting(self.wall(now))).unwrap_or_default()
+    /// The names of what the rollout of a service waits for, at the last tick.
+    pub fn waits(&self, service: &str) -> &[&'static str] {
+        self.services.get(service).map_or(&[], |service| &service.waits)
     }
 
     /// What the rollout of a service has cost so far.
@@ -154,6 +158,9 @@ impl State {
             }
             Event::Validated { order, result } => {
                 Ok(self.update(&order.service, now, |mut service| service.validated(&order, result)))
+            }
+            Event::Silent { service, silent } => {
+                Ok(self.update(&service, now, |mut service| service.tell_silent(&silent).into()))
             }
             Event::Probed { service, number, result } => {
                 Ok(self.update(&service, now, |mut service| service.probed(number, result)))

@@ -9,14 +9,29 @@ pub(super) const CALM: Millis = Millis::seconds(30);
 /// What has been told of the current step, and of the current trouble.
 #[derive(Clone, Debug, Default)]
 pub(super) struct WaitingNews {
-    /// The rollout and its step, and since when it has nothing left to bake.
-    pub place: Option<(u32, usize, RolloutPhase, Millis)>,
-    pub told: bool,
-    pub approval_told: bool,
-    pub deadline_told: bool,
+    pub step: Option<StepNews>,
+    /// The rollout that is past its deadline.
+    pub past_deadline: Option<u32>,
     pub caution: Episode,
     pub shared: Episode,
     pub broken_active: Episode,
+}
+
+/// What has been told of one step of a rollout.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct StepNews {
+    /// The rollout, its step and its phase.
+    pub place: (u32, usize, RolloutPhase),
+    /// Since when it has nothing left to bake.
+    pub baked: Millis,
+    pub told: bool,
+    pub approval_told: bool,
+}
+
+impl StepNews {
+    pub const fn at(place: (u32, usize, RolloutPhase), now: Millis) -> StepNews {
+        StepNews { place, baked: now, told: false, approval_told: false }
+    }
 }
 
 /// Something that is on and off, and has one beginning and one end for people.

@@ -5,11 +5,12 @@ use crate::rollout::held_rollback::RollbackGround;
 use crate::rollout::journal_entries::{ChangeNote, Component, told};
 use crate::rollout::plan::OnFailure;
 use crate::rollout::release::{Release, RolloutPhase};
-use crate::rollout::service_state::WaitReason;
+use crate::rollout::service_state::{ServiceState, WaitReason};
 use crate::rollout::service_update::ServiceUpdate;
-use crate::rollout::told_news::CALM;
+use crate::rollout::told_news::{CALM, StepNews};
 use crate::rollout::{AnnouncementLevel, ChangeKind, Effect};
 use crate::time::Millis;
+use crate::traffic::split::Weight;
 
 /// A step is waited for this long beyond its bake time, or for the bake time again, before it is news.
 const PATIENCE: Millis = Millis::seconds(10);
@@ -18,72 +19,62 @@ const LONG_PREFLIGHT: Millis = Millis::seconds(60);
 
 impl ServiceUpdate<'_> {
     /// At a tick: what a rollout waits for, where it has waited for long, and that its time is over.
-    pub(super) fn tell_waiting(&mut self) -> Vec<Effect> {
-        let Some(release) = self.state.durable.release.clone().filter(|release| release.phase.is_under_way()) else {
-            self.state.news.place = None;
+    pub(super) fn tell_waiting(&mut self, reasons: &[WaitReason]) -> Vec<Effect> {
+        let now = self.now;
+        let ServiceState { durable, news, .. } = &mut *self.state;
+        let Some(release) = durable.release.as_ref().filter(|release| release.phase.is_under_way()) else {
+            news.step = None;
             return Vec::new();
         };
-        if let Some(effects) = self.pass_deadline(&release) {
-            return effects;
+        let place = (durable.rollout, release.step, release.phase);
+        let known = news.step.filter(|step| step.place == place);
+        let step = news.step.insert(known.unwrap_or(StepNews::at(place, now)));
+        if reasons.iter().any(|reason| matches!(reason, WaitReason::Bake { .. })) {
+            step.baked = now;
         }
-        let reasons = self.state.waiting(self.wall());
-        let now = self.now;
-        let place = (self.state.durable.rollout, release.step, release.phase);
-        let news = &mut self.state.news;
-        let bakes = |reason: &WaitReason| matches!(reason, WaitReason::Bake { .. });
-        let since = match news.place {
-            Some((rollout, step, phase, since)) if (rollout, step, phase) == place => {
-                if reasons.iter().any(bakes) {
-                    now
-                } else {
-                    since
-                }
-            }
-            _ => {
-                (news.told, news.approval_told) = (false, false);
-                now
-            }
-        };
-        news.place = Some((place.0, place.1, place.2, since));
-        let waited = now.since(since);
-        let is_news = match reasons.as_slice() {
+        let waited = now.since(step.baked);
+        let is_news = match reasons {
             [] | [WaitReason::Paused] => false,
             // A person must act: at once.
-            [WaitReason::Approval] => !std::mem::replace(&mut news.approval_told, true),
-            [WaitReason::Preflight] => waited >= LONG_PREFLIGHT && !std::mem::replace(&mut news.told, true),
+            [WaitReason::Approval] => !std::mem::replace(&mut step.approval_told, true),
+            [WaitReason::Preflight] => waited >= LONG_PREFLIGHT && !std::mem::replace(&mut step.told, true),
             _ => {
                 let bake = release.current().map_or(Millis::ZERO, |step| step.bake);
-                waited >= bake.max(PATIENCE) && !std::mem::replace(&mut news.told, true)
+                waited >= bake.max(PATIENCE) && !std::mem::replace(&mut step.told, true)
             }
         };
         if !is_news {
             return Vec::new();
         }
-        let why = waiting_for(&release, &reasons, self.state.durable.weight);
-        let note = ChangeNote::by(Component::Plan, ChangeKind::Waiting, why);
-        let before = self.state.durable.clone();
+        let note = ChangeNote::by(Component::Plan, ChangeKind::Waiting, waiting_for(release, reasons, durable.weight));
+        let before = durable.clone();
         told(AnnouncementLevel::Warning, self.change(note, Some(before))).into()
     }
 
-    /// What happens to a rollout whose time is over: once.
-    fn pass_deadline(&mut self, release: &Release) -> Option<Vec<Effect>> {
-        let deadline = release.plan.deadline.filter(|deadline| release.lasted >= *deadline)?;
-        let moves = matches!(release.phase, RolloutPhase::Shifting | RolloutPhase::Baking);
-        if !moves || self.state.durable.stopped || std::mem::replace(&mut self.state.news.deadline_told, true) {
-            return None;
-        }
-        let reasons = self.state.waiting(self.wall());
-        let said = waiting_for(release, &reasons, self.state.durable.weight);
+    /// At a tick: what happens to a rollout whose time is over, once.
+    pub(super) fn pass_deadline(&mut self, reasons: &[WaitReason]) -> Vec<Effect> {
+        let ServiceState { durable, news, .. } = &mut *self.state;
+        let moves = |phase| matches!(phase, RolloutPhase::Shifting | RolloutPhase::Baking);
+        let release = durable.release.as_ref().filter(|release| moves(release.phase) && !durable.stopped);
+        let past = release.and_then(|release| {
+            let deadline = release.plan.deadline.filter(|deadline| release.lasted >= *deadline)?;
+            Some((release, deadline))
+        });
+        let Some((release, deadline)) = past.filter(|_| news.past_deadline != Some(durable.rollout)) else {
+            return Vec::new();
+        };
+        news.past_deadline = Some(durable.rollout);
+        let said = waiting_for(release, reasons, durable.weight);
         let why = format!("past its deadline of {deadline}: {said}");
-        Some(match release.plan.on_deadline {
-            OnFailure::Rollback if !self.state.durable.unwatched => {
+        match release.plan.on_deadline {
+            OnFailure::Rollback if !durable.unwatched => {
                 let note = ChangeNote::by(Component::Plan, ChangeKind::Rollback, why);
                 self.roll_back_safely(note, RollbackGround::Plan)
             }
             OnFailure::Rollback | OnFailure::Hold => {
                 self.pause(ChangeNote::by(Component::Plan, ChangeKind::Deadline, why))
             }
-        })
+        }
     }
 
     /// Active is broken, which no step and no rollback mends.
@@ -133,7 +124,7 @@ impl ServiceUpdate<'_> {
 }
 
 /// What a rollout waits for, in words.
-fn waiting_for(release: &Release, reasons: &[WaitReason], weight: crate::traffic::split::Weight) -> String {
+fn waiting_for(release: &Release, reasons: &[WaitReason], weight: Weight) -> String {
     let reasons: Vec<String> = reasons.iter().map(WaitReason::to_string).collect();
     let step = format!("step {} of {}", release.step + 1, release.plan.steps.len());
     format!("{} waits at {weight} ({step}) for {}, {} so far", release.title(), reasons.join("; "), release.spent)

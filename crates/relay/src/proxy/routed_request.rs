@@ -1,5 +1,6 @@
 //! A routed request from its decision to its end: where it is tried, whether it is rescued, and what is counted.
 
+use std::cell::Cell;
 use std::sync::Arc;
 
 use crate::origin::OriginError;
@@ -50,17 +51,25 @@ pub struct OpenTunnel {
     environment: Environment,
     shard: Shard,
     judged: bool,
+    /// The generation that was last looked at, and whether its environment got traffic there.
+    seen: Cell<(u64, bool)>,
 }
 
 impl OpenTunnel {
     /// Whether its environment still gets any of its service's traffic.
     pub fn gets_traffic(&self, now: &RoutingSnapshot) -> bool {
+        let (generation, gets) = self.seen.get();
+        if generation == now.generation {
+            return gets;
+        }
         let Some(service) = &self.service else { return true };
         // A service that left the file keeps its tunnels.
         let split = now.table.services().find(|(_, rules, _)| rules.name == service.name).map(|(_, _, split)| split);
-        split.is_none_or(|split| {
+        let gets = split.is_none_or(|split| {
             split.active == self.environment || !split.stopped && (split.live || !split.weight.is_zero())
-        })
+        });
+        self.seen.set((now.generation, gets));
+        gets
     }
 }
 
@@ -151,7 +160,9 @@ impl RoutedRequest {
             counters.open_tunnel(shard, environment, judged);
         }
         let service = self.service().cloned();
-        OpenTunnel { service, route: self.decision.route, environment, shard, judged }
+        // No generation is the first.
+        let seen = Cell::new((u64::MAX, true));
+        OpenTunnel { service, route: self.decision.route, environment, shard, judged, seen }
     }
 
     pub fn leave_endpoint(&mut self) {

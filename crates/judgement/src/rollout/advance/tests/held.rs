@@ -98,6 +98,11 @@ fn a_rollout_past_its_deadline_ends_as_its_plan_says() {
         let mut kinds = bench.run(1000);
         kinds.retain(|kind| *kind != ChangeKind::Ledger);
         assert_eq!(kinds, expected);
+        // So has the next one.
+        let next = DeployRequest { version: "2.0.1".into(), replace: true, ..DeployRequest::default() };
+        bench.order(OperatorAction::Deploy(next)).unwrap();
+        bench.preflighted(Ok(""));
+        assert!(bench.run(1000).contains(&expected[1]));
     }
 }
 
