@@ -67,13 +67,13 @@ enum Command {
         config: ConfigArg,
     },
     /// Check the configuration files and report every problem.
-    Check(check::Args),
+    Check(check::CheckArgs),
     /// Watch a demo: two toy origins, a release that breaks, and its rollback.
-    Demo(demo::Args),
+    Demo(demo::DemoArgs),
     /// Show service status.
-    Status(status::Args),
+    Status(status::StatusArgs),
     /// Deploy a version: shift traffic to it step by step, then promote it or roll it back.
-    Deploy(deploy::Args),
+    Deploy(deploy::DeployArgs),
     /// Set the candidate's share of the traffic.
     Shift(commands::ShiftArgs),
     /// Pause the rollout.
@@ -97,20 +97,20 @@ enum Command {
     /// Lift a freeze.
     Unfreeze(commands::ActionEverywhereArgs),
     /// Show or remove rules and triggers that were set at run time.
-    Overlay(overlay::Args),
+    Overlay(overlay::OverlayArgs),
     /// Show what changed, who changed it and why.
-    History(history::Args),
+    History(history::HistoryArgs),
     /// Explain a history entry: show what the guard saw, and judge it again.
-    Explain(explain::Args),
+    Explain(explain::ExplainArgs),
     /// Run validation suites against blue, green or both.
     #[cfg(feature = "validation")]
-    Validate(validate::Args),
+    Validate(validate::ValidateArgs),
     /// Create, list, compare and delete named snapshots of a service and its data.
-    Snapshot(snapshot::Args),
+    Snapshot(snapshot::SnapshotArgs),
     /// Test the notification receivers.
-    Notify(notify::Args),
+    Notify(notify::NotifyArgs),
     /// Create tokens for the admin API.
-    Token(token::Args),
+    Token(token::TokenArgs),
     /// Print shell completions.
     Completions(completions::CompletionsArgs),
     /// Print the manual page.

@@ -1,7 +1,7 @@
 //! Drains: readiness fails first, clients are told to go, nobody sees an error.
 
 use std::io::{Read, Write};
-use std::net::SocketAddr;
+use std::net::{SocketAddr, TcpStream};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::SeqCst};
 use std::time::Duration;
@@ -11,7 +11,7 @@ use cutover::serve;
 use judgement::time::Millis;
 use relay::proxy::listen::DrainSettings;
 
-use crate::support::client::{Client, get};
+use crate::support::client::get;
 use crate::support::house::{House, settings};
 use crate::support::tls::{self, Certificate, H2, trusting};
 use crate::support::{SOON, wait_until};
@@ -57,12 +57,21 @@ fn twenty_drains_under_load_lose_no_request_over_three_protocols() {
     let mut clients: Vec<std::thread::JoinHandle<Vec<String>>> = Vec::new();
     for _ in 0..4 {
         let (stop, directory, done) = (stop.clone(), directory.clone(), done1.clone());
-        clients.push(std::thread::spawn(move || http1(&stop, &directory, &done)));
+        let connect = move || {
+            let tcp = TcpStream::connect(directory.plain.lock().unwrap().unwrap()).unwrap();
+            tcp.set_read_timeout(Some(SOON)).unwrap();
+            tcp
+        };
+        clients.push(std::thread::spawn(move || http1(&stop, &done, connect)));
     }
     for _ in 0..2 {
         let (stop, directory, done) = (stop.clone(), directory.clone(), done1_tls.clone());
         let config = trusting(&[&certificate], &[]);
-        clients.push(std::thread::spawn(move || http1_over_tls(&stop, &directory, &done, &config)));
+        let connect = move || {
+            let address = directory.tls.lock().unwrap().unwrap();
+            tls::connect(address, "shop.test", &config).expect("a connection while somebody listens")
+        };
+        clients.push(std::thread::spawn(move || http1(&stop, &done, connect)));
     }
     for _ in 0..2 {
         let (stop, directory, done) = (stop.clone(), directory.clone(), done2.clone());
@@ -95,40 +104,8 @@ fn twenty_drains_under_load_lose_no_request_over_three_protocols() {
 }
 
 /// A client that keeps its connection until it is told to go.
-fn http1(stop: &AtomicBool, directory: &Directory, done: &AtomicU64) -> Vec<String> {
+fn http1<C: Read + Write>(stop: &AtomicBool, done: &AtomicU64, connect: impl Fn() -> C) -> Vec<String> {
     let mut failed = Vec::new();
-    let connect = || Client::to(directory.plain.lock().unwrap().unwrap());
-    let mut client = connect();
-    while !stop.load(SeqCst) {
-        match client.try_request("GET", "/", &[], "") {
-            Ok(answer) if answer.status == 200 => {
-                done.fetch_add(1, SeqCst);
-                if answer.header("connection") == Some("close") {
-                    client = connect();
-                }
-            }
-            other => {
-                failed.push(format!("HTTP/1.1: {other:?}"));
-                client = connect();
-            }
-        }
-        std::thread::sleep(Duration::from_millis(3));
-    }
-    failed
-}
-
-/// The same over TLS.
-fn http1_over_tls(
-    stop: &AtomicBool,
-    directory: &Directory,
-    done: &AtomicU64,
-    config: &Arc<rustls::ClientConfig>,
-) -> Vec<String> {
-    let mut failed = Vec::new();
-    let connect = || {
-        let address = directory.tls.lock().unwrap().unwrap();
-        tls::connect(address, "shop.test", config).expect("a connection while somebody listens")
-    };
     let mut client = connect();
     while !stop.load(SeqCst) {
         match exchange(&mut client) {
@@ -139,7 +116,7 @@ fn http1_over_tls(
                 }
             }
             other => {
-                failed.push(format!("HTTP/1.1 over TLS: {other:?}"));
+                failed.push(format!("HTTP/1.1: {other:?}"));
                 client = connect();
             }
         }

@@ -77,11 +77,9 @@ fn what_has_one_place_stays_there() {
     none(&wrong);
 }
 
-/// Names that mean something with their path alone, and may be used again.
-const COMMON: [&str; 2] = [
-    "Error", // of a crate or a module, as everywhere in Rust
-    "Args",  // of a command, one a file
-];
+/// Names that mean something with their path alone, and may be used again: the error of a crate or a module, as everywhere
+/// in Rust.
+const COMMON: [&str; 1] = ["Error"];
 
 #[test]
 fn a_public_type_has_a_name_of_its_own() {

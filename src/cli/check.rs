@@ -16,7 +16,7 @@ use config::{self, MainConfig, RoutingContext, SuiteFolder};
 use validation::all_suites;
 
 #[derive(Debug, clap::Args)]
-pub struct Args {
+pub struct CheckArgs {
     #[command(flatten)]
     config: super::ConfigArg,
     /// Check only this routing file or folder
@@ -64,7 +64,7 @@ struct Findings {
     without_secrets: bool,
 }
 
-pub fn run(args: &Args) -> anyhow::Result<Exit> {
+pub fn run(args: &CheckArgs) -> anyhow::Result<Exit> {
     if let Some(of) = args.schema {
         let schema = match of {
             SchemaOf::Routing => schema::routing(),

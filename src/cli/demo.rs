@@ -19,7 +19,7 @@ use std::path::PathBuf;
 use crate::cli::{Exit, Output, log};
 
 #[derive(Debug, clap::Args)]
-pub struct Args {
+pub struct DemoArgs {
     /// Show the live view, or print one JSON object at the end. Default: text on a terminal, otherwise json.
     #[arg(long, value_enum)]
     output: Option<Output>,
@@ -55,7 +55,7 @@ pub struct Args {
     admin: SocketAddr,
 }
 
-pub fn run(args: &Args) -> anyhow::Result<Exit> {
+pub fn run(args: &DemoArgs) -> anyhow::Result<Exit> {
     #[cfg(feature = "validation")]
     if args.validate {
         let output = args.output.unwrap_or(Output::Text);

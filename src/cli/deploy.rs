@@ -15,7 +15,7 @@ use memory::clock;
 use wire::{ActionAnswer, ActionResult, Deploy, DeploymentPost, Rollout, Service};
 
 #[derive(Debug, clap::Args)]
-pub struct Args {
+pub struct DeployArgs {
     /// The version: 1 to 128 printable characters without spaces.
     version: String,
     /// Deploy only this route. May be repeated.
@@ -60,7 +60,7 @@ const GONE: Millis = Millis::seconds(30);
 /// Without a terminal, a line is printed at least this often, even if nothing has changed.
 const SIGN_OF_LIFE: Millis = Millis::seconds(30);
 
-pub fn run(args: &Args) -> anyhow::Result<Exit> {
+pub fn run(args: &DeployArgs) -> anyhow::Result<Exit> {
     let client = args.admin.client()?;
     let deploy = Deploy {
         service: args.admin.service.clone(),
@@ -85,7 +85,7 @@ pub fn run(args: &Args) -> anyhow::Result<Exit> {
 }
 
 /// Follows the rollout to its end.
-fn follow(args: &Args, client: &AdminClient, service: &str) -> anyhow::Result<Exit> {
+fn follow(args: &DeployArgs, client: &AdminClient, service: &str) -> anyhow::Result<Exit> {
     let mut progress = Progress::new(args.admin.output);
     let (began, mut heard) = (clock::now(), clock::now());
     loop {
@@ -133,7 +133,7 @@ fn has_ended(rollout: &Rollout, through_watch: bool) -> bool {
 }
 
 /// The result, and its exit code.
-fn print_result(args: &Args, service: &Service, rollout: &Rollout) -> anyhow::Result<Exit> {
+fn print_result(args: &DeployArgs, service: &Service, rollout: &Rollout) -> anyhow::Result<Exit> {
     let exit = match rollout.phase {
         RolloutPhase::Promoted => Exit::Ok,
         RolloutPhase::RolledBack => Exit::RolledBack,

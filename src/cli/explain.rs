@@ -15,7 +15,7 @@ use judgement::time::Millis;
 use sidecar::journal::JournalReader;
 
 #[derive(Debug, clap::Args)]
-pub struct Args {
+pub struct ExplainArgs {
     /// The entry's number, as `cutover history` shows it.
     #[arg(value_parser = entry_number)]
     id: u64,
@@ -39,7 +39,7 @@ fn entry_number(text: &str) -> Result<u64, String> {
     text.parse().map_err(|_| "an entry is a number: `cutover history` lists them".to_owned())
 }
 
-pub fn run(args: &Args) -> anyhow::Result<Exit> {
+pub fn run(args: &ExplainArgs) -> anyhow::Result<Exit> {
     let journal = args.journal.open()?;
     let broken = journal.broken_up_to(args.id)?;
     let Some(entry) = journal.entry(args.id)? else {

@@ -22,7 +22,7 @@ use sidecar::journal::{ChainCheck, JournalPage, JournalQuery, JournalReader};
 use wire::HistoryEntry;
 
 #[derive(Debug, clap::Args)]
-pub struct Args {
+pub struct HistoryArgs {
     #[command(flatten)]
     journal: JournalArg,
     /// Show only this service.
@@ -107,7 +107,7 @@ fn kind(text: &str) -> Result<ChangeKind, String> {
     text.parse().map_err(|_| did_you_mean(text, ChangeKind::NAMES))
 }
 
-pub fn run(args: &Args) -> anyhow::Result<Exit> {
+pub fn run(args: &HistoryArgs) -> anyhow::Result<Exit> {
     if args.follow {
         return follow::run(args);
     }

@@ -7,7 +7,7 @@ use config::notify::Sink;
 use notify;
 
 #[derive(Debug, clap::Args)]
-pub struct Args {
+pub struct NotifyArgs {
     #[command(subcommand)]
     command: Command,
 }
@@ -24,7 +24,7 @@ enum Command {
     },
 }
 
-pub fn run(args: &Args) -> anyhow::Result<Exit> {
+pub fn run(args: &NotifyArgs) -> anyhow::Result<Exit> {
     let Command::Test { name, config } = &args.command;
     let all = config::load_main(&config.config)?.notify;
     anyhow::ensure!(!all.is_empty(), "there is no [[notify]] in {}: no notices are sent", config.config.display());

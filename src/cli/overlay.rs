@@ -7,7 +7,7 @@ use crate::cli::{Exit, Output};
 use wire::{ActionAnswer, DEPLOYMENT};
 
 #[derive(Debug, clap::Args)]
-pub struct Args {
+pub struct OverlayArgs {
     #[command(subcommand)]
     what: What,
 }
@@ -26,7 +26,7 @@ enum What {
     },
 }
 
-pub fn run(args: &Args) -> anyhow::Result<Exit> {
+pub fn run(args: &OverlayArgs) -> anyhow::Result<Exit> {
     match &args.what {
         What::Show { admin } => {
             let (_, service) = match admin.client()?.service(admin.service.as_deref()) {

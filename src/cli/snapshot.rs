@@ -12,7 +12,7 @@ use wire::{
 };
 
 #[derive(Debug, clap::Args)]
-pub struct Args {
+pub struct SnapshotArgs {
     #[command(subcommand)]
     what: What,
 }
@@ -52,7 +52,7 @@ enum What {
     },
 }
 
-pub fn run(args: &Args) -> anyhow::Result<Exit> {
+pub fn run(args: &SnapshotArgs) -> anyhow::Result<Exit> {
     match &args.what {
         What::Create { name, suite, admin } => {
             let asked = CreateSnapshot { service: admin.service.clone(), name: name.clone(), suite: suite.clone() };

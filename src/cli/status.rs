@@ -15,7 +15,7 @@ use judgement::time::Millis;
 use wire::{DEPLOYMENT, HealthReport, Service, ServiceHealth, Status};
 
 #[derive(Debug, clap::Args)]
-pub struct Args {
+pub struct StatusArgs {
     /// Refresh every second until Ctrl-C.
     #[arg(long, short)]
     watch: bool,
@@ -38,7 +38,7 @@ const COLUMNS: [TableColumn; 10] = [
     ("FAILED", 2),
 ];
 
-pub fn run(args: &Args) -> anyhow::Result<Exit> {
+pub fn run(args: &StatusArgs) -> anyhow::Result<Exit> {
     let client = args.admin.client()?;
     if !args.watch {
         return match (status(&client, &args.admin), args.admin.output) {

@@ -9,7 +9,7 @@ use crate::cli::{Exit, Output};
 use config::admin::Role;
 
 #[derive(Debug, clap::Args)]
-pub struct Args {
+pub struct TokenArgs {
     #[command(subcommand)]
     command: Command,
 }
@@ -44,7 +44,7 @@ fn name(text: &str) -> Result<String, String> {
     config::check::token_name(text).map(|()| text.to_owned())
 }
 
-pub fn run(args: &Args) -> anyhow::Result<Exit> {
+pub fn run(args: &TokenArgs) -> anyhow::Result<Exit> {
     let Command::New { name, role, output } = &args.command;
     let role = match role {
         RoleArg::Viewer => Role::Viewer,

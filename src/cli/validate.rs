@@ -17,7 +17,7 @@ use wire::{
 pub use run::{RunOptions, SuiteFilter, run_all};
 
 #[derive(Debug, clap::Args)]
-pub struct Args {
+pub struct ValidateArgs {
     #[command(subcommand)]
     what: What,
 }
@@ -145,7 +145,7 @@ fn after_rollback(text: &str) -> Result<AfterRollback, String> {
     }
 }
 
-pub fn run(args: &Args) -> anyhow::Result<Exit> {
+pub fn run(args: &ValidateArgs) -> anyhow::Result<Exit> {
     match &args.what {
         What::List { admin } => list(admin),
         What::RunAll { environment, tags, how, admin } => {

@@ -1,6 +1,8 @@
 //! What a reload of the routing file changes, for the journal: which parts of which services, whose the file is, and the
 //! lines.
 
+use std::fmt::Write;
+use std::hash::{DefaultHasher, Hasher};
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
@@ -21,10 +23,11 @@ pub struct LoadedFile {
     services: Vec<(String, Parts)>,
 }
 
-/// The parts of a service by their names, each as text that differs if the part does.
-type Parts = [(&'static str, String); 8];
+/// The parts of a service by their names, each as a number that differs if the part does.
+type Parts = [(&'static str, u64); 8];
 
 impl LoadedFile {
+    /// Reads files and looks at all services: not for a thread that serves others.
     pub fn of(path: &Path, routing: &RoutingConfig) -> LoadedFile {
         // A file that cannot be read any more has no lines to show.
         let files = config::routing_files(path).unwrap_or_default();
@@ -91,15 +94,30 @@ fn parts(config: &ServiceConfig) -> Parts {
     let ServiceConfig { traffic, ask, policy, plan, urls, health, freezes, terms, .. } = config;
     let ServiceConfig { origins, rescue, websocket, deadlines, allowed_origins, .. } = config;
     [
-        ("hosts, routes and rules", format!("{traffic:?}")),
-        ("weight", format!("{ask:?}")),
-        ("guard", format!("{policy:?}")),
-        ("rollout", format!("{plan:?}{freezes:?}")),
-        ("urls", format!("{urls:?}{allowed_origins:?}")),
-        ("health checks", format!("{health:?}")),
-        ("origins", format!("{origins:?}")),
-        ("limits and headers", format!("{terms:?}{rescue}{websocket}{deadlines:?}")),
+        ("hosts, routes and rules", digest(traffic)),
+        ("weight", digest(ask)),
+        ("guard", digest(policy)),
+        ("rollout", digest(&(plan, freezes))),
+        ("urls", digest(&(urls, allowed_origins))),
+        ("health checks", digest(health)),
+        ("origins", digest(origins)),
+        ("limits and headers", digest(&(terms, rescue, websocket, deadlines))),
     ]
+}
+
+/// Of all that is shown of a value.
+fn digest(value: &dyn std::fmt::Debug) -> u64 {
+    struct Digest(DefaultHasher);
+    impl std::fmt::Write for Digest {
+        fn write_str(&mut self, text: &str) -> std::fmt::Result {
+            self.0.write(text.as_bytes());
+            Ok(())
+        }
+    }
+    let mut digest = Digest(DefaultHasher::new());
+    // It never fails.
+    let _ = write!(digest, "{value:?}");
+    digest.0.finish()
 }
 
 /// Whose file it is: that is who could write it, even where somebody else did.
@@ -143,33 +161,18 @@ fn diff(before: &str, after: &str, lines: &mut String) {
 /// Words of keys and tables whose values may be secrets.
 const SECRET: [&str; 8] = ["header", "secret", "password", "token", "authorization", "cookie", "key", "credential"];
 
-/// A line of a routing file for people who may read the journal and not the file: without passwords in URLs, and without
-/// values of headers and the like.
+/// A line of a routing file for people who may read the journal and not the file: without passwords in URLs, and of headers
+/// and the like only what is named.
 fn without_secrets(line: &str, table: &str) -> String {
-    let line = without_passwords(line);
     let is_secret = |text: &str| {
         let text = text.to_ascii_lowercase();
         SECRET.iter().any(|word| text.contains(word))
     };
-    if !is_secret(&line) && !is_secret(table) || line.trim_start().starts_with('[') {
-        return line;
+    match line.split_once('=') {
+        _ if line.trim_start().starts_with('[') || !is_secret(line) && !is_secret(table) => without_passwords(line),
+        Some((key, _)) => format!("{key}= …"),
+        None => "…".to_owned(),
     }
-    // Every value, whatever its quotes: what follows a `=`, up to the next key.
-    let mut shown = String::new();
-    for (at, part) in line.split('=').enumerate() {
-        match at {
-            0 => shown.push_str(part),
-            _ => {
-                let next = part.rsplit_once([',', '{']).map_or("", |(_, key)| key);
-                shown.push_str("= …");
-                if !next.is_empty() && !next.contains(['"', '\'', ']', '}']) {
-                    shown.push(',');
-                    shown.push_str(next);
-                }
-            }
-        }
-    }
-    if line.contains('=') { shown } else { "…".to_owned() }
 }
 
 #[cfg(test)]
@@ -181,19 +184,12 @@ mod tests {
         for (line, table, expected) in [
             ("weight = 10", "[service.shop.split]", "weight = 10"),
             ("url = \"postgres://me:pass@db\"", "", "url = \"postgres://me:****@db\""),
-            (
-                "request_headers = { set = { x-api-key = \"s3=cr3t\" } }",
-                "[service.shop]",
-                "request_headers = … set = … x-api-key = …= …",
-            ),
-            ("set = { \"x-a\" = \"s3cr3t\" }", "[service.shop.request_headers]", "set = … = …"),
+            ("request_headers = { set = { x-api-key = \"s3=cr3t\" } }", "[service.shop]", "request_headers = …"),
+            ("set = { \"x-a\" = \"s3cr3t\" }", "[service.shop.request_headers]", "set = …"),
             ("  \"s3cr3t\",", "[service.shop.request_headers]", "…"),
+            ("[service.shop.request_headers]", "[service.shop.request_headers]", "[service.shop.request_headers]"),
         ] {
-            let shown = without_secrets(line, table);
-            assert!(!shown.contains("cr3t") && !shown.contains("pass@"), "{shown}");
-            if !expected.contains('…') {
-                assert_eq!(shown, expected);
-            }
+            assert_eq!(without_secrets(line, table), expected);
         }
         let mut lines = String::new();
         diff("[a]\nx = 1\n", "[a]\nx = 2\n[a.headers]\nauthorization = \"Bearer s3cr3t\"\n", &mut lines);

@@ -85,7 +85,7 @@ impl Reloader {
         let Ok(SidecarStatus { overs, .. }) = self.shown().await else { return };
         let path = self.path.display();
         match self.read(overs).await {
-            Ok(routing) => {
+            Ok((routing, next)) => {
                 let services = routing.services.len();
                 routing.warnings.iter().for_each(warn);
                 for config in &routing.services {
@@ -94,7 +94,6 @@ impl Reloader {
                         tracing::warn!(%service, what, %name, %why, "set at run time, but no longer valid: ignored");
                     }
                 }
-                let next = LoadedFile::of(&self.path, &routing);
                 let lines: BTreeMap<String, usize> = routing.services.iter().map(line_of_weight).collect();
                 let load = resolve(&self.resolver, routing).await;
                 let sidecar = self.sidecar.clone();
@@ -125,7 +124,7 @@ impl Reloader {
     }
 
     /// Reads the file together with the overlay; on failure returns how many problems it has, and how to show them.
-    async fn read(&self, overs: Overlays) -> Result<RoutingConfig, (usize, String)> {
+    async fn read(&self, overs: Overlays) -> Result<(RoutingConfig, LoadedFile), (usize, String)> {
         let (path, listeners) = (self.path.clone(), self.listeners.clone());
         // Reading and checking a thousand services takes a moment, and so does rendering their problems: not on the
         // thread that answers scrapes.
@@ -133,7 +132,9 @@ impl Reloader {
             let context =
                 RoutingContext { overlays: Some(&overs), listeners: Some(&listeners), ..RoutingContext::default() };
             let read = config::load_routing(&path, &context);
-            read.map_err(|refused| (refused.problems().count(), refused.to_string()))
+            let routing = read.map_err(|refused| (refused.problems().count(), refused.to_string()))?;
+            let loaded = LoadedFile::of(&path, &routing);
+            Ok((routing, loaded))
         };
         tokio::task::spawn_blocking(read).await.unwrap_or_else(|error| Err((1, error.to_string())))
     }
@@ -156,7 +157,7 @@ impl Reloader {
         let view = shown.services.iter().find(|view| view.service == service);
         let view = view.ok_or_else(|| RolloutError::NoSuchService(service.clone()))?;
         let file = |problems| ChangeError::BadFile { problems };
-        let before = self.read(shown.overs.clone()).await.map_err(|(_, problems)| file(problems))?;
+        let (before, _) = self.read(shown.overs.clone()).await.map_err(|(_, problems)| file(problems))?;
         let config = before.services.iter().find(|config| config.traffic.name == service);
         let config = config.ok_or_else(|| RolloutError::NoSuchService(service.clone()))?;
 
@@ -178,7 +179,7 @@ impl Reloader {
                 (OperatorAction::Overlay(Box::new(over.overlay.clone())), added)
             }
         };
-        let routing = self.read(overs).await.map_err(|(_, problems)| file(problems))?;
+        let (routing, next) = self.read(overs).await.map_err(|(_, problems)| file(problems))?;
         let aside = routing.services.iter().filter(|config| config.traffic.name == service);
         let unfit = aside.flat_map(|config| &config.aside);
         if let Some((what, name)) = added
@@ -186,7 +187,6 @@ impl Reloader {
         {
             return Err(ChangeError::DoesNotFit { what, name, why: aside.why.clone() });
         }
-        let next = LoadedFile::of(&self.path, &routing);
         let load = resolve(&self.resolver, routing).await;
         let command = OperatorCommand { service, by, act };
         let sidecar = self.sidecar.clone();

@@ -300,10 +300,9 @@ fn a_schedule_outlives_a_restart_and_a_suite_that_fails_is_said_once_each_way() 
     assert_eq!(said, 1, "{kinds:?}");
 }
 
-#[test]
-fn a_run_for_a_rollout_is_never_behind_a_persons() {
-    let rollout = "[service.shop.rollout]\nsuites = [\"smoke\"]\nwarm_up = 1\nsteps = [10, 100]\nbake = \"1h\"\n";
-    let house = House::with("weight = 0", rollout, |settings| {
+/// One run at once, a suite that is done in a moment, and one that never is.
+fn busy_house(rest: &str) -> House {
+    let house = House::with("weight = 0", rest, |settings| {
         with_tokens(settings);
         settings.validation.at_once = 1;
         std::fs::create_dir_all(&settings.suites).unwrap();
@@ -311,6 +310,13 @@ fn a_run_for_a_rollout_is_never_behind_a_persons() {
         std::fs::write(settings.suites.join("soak.toml"), ENDLESS).unwrap();
     });
     house.green.does(|request| if request.line().contains("/hangs") { Do::Hang } else { Do::Status(200) });
+    house
+}
+
+#[test]
+fn a_run_for_a_rollout_is_never_behind_a_persons() {
+    let rollout = "[service.shop.rollout]\nsuites = [\"smoke\"]\nwarm_up = 1\nsteps = [10, 100]\nbake = \"1h\"\n";
+    let house = busy_house(rollout);
     let desk = Desk::admin(&house);
     run(&desk, "soak", "green").is_done();
     let waits = run(&desk, "soak", "green").json["execution"]["id"].as_str().unwrap().to_owned();
@@ -328,14 +334,7 @@ fn a_soak_of_one_service_holds_up_no_run_of_another() {
          [service.other.green]\nurl = \"{}\"\n",
         green.url()
     );
-    let house = House::with("weight = 0", &other, |settings| {
-        with_tokens(settings);
-        settings.validation.at_once = 1;
-        std::fs::create_dir_all(&settings.suites).unwrap();
-        std::fs::write(settings.suites.join("smoke.toml"), SMOKE).unwrap();
-        std::fs::write(settings.suites.join("soak.toml"), ENDLESS).unwrap();
-    });
-    house.green.does(|request| if request.line().contains("/hangs") { Do::Hang } else { Do::Status(200) });
+    let house = busy_house(&other);
     let desk = Desk::admin(&house);
     let begin = |suite: &str, service: &str| {
         let body = json!({ "action": "run", "suite": suite, "service": service, "environment": "green" });

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use crate::cli::client::{AdminClient, CallError};
 use crate::cli::commands::failed;
-use crate::cli::history::Args;
+use crate::cli::history::HistoryArgs;
 use crate::cli::history::layout::Layout;
 use crate::cli::output::say;
 use crate::cli::terminal::Terminal;
@@ -20,7 +20,7 @@ const TRIES: u32 = 50;
 /// The largest page that the API returns.
 const PAGE: usize = 200;
 
-pub fn run(args: &Args) -> anyhow::Result<Exit> {
+pub fn run(args: &HistoryArgs) -> anyhow::Result<Exit> {
     let client = args.connection.client(&args.journal.config.config)?;
     let entries = match page(&client, args, None, usize::from(args.limit).min(PAGE)) {
         Ok(entries) => entries,
@@ -53,7 +53,7 @@ pub fn run(args: &Args) -> anyhow::Result<Exit> {
 /// Prints new entries until the stream is cut off, and returns the reason; `None` after Ctrl-C.
 fn follow(
     client: &AdminClient,
-    args: &Args,
+    args: &HistoryArgs,
     (last, layout): (&mut u64, &mut Layout),
     lost: &mut bool,
 ) -> anyhow::Result<Option<CallError>> {
@@ -86,7 +86,7 @@ fn follow(
     }
 }
 
-fn print(args: &Args, layout: &Layout, entries: &[HistoryEntry]) -> anyhow::Result<()> {
+fn print(args: &HistoryArgs, layout: &Layout, entries: &[HistoryEntry]) -> anyhow::Result<()> {
     for entry in entries {
         match args.output {
             Output::Text => say!("{}", layout.entry(entry)),
@@ -113,7 +113,12 @@ fn latest(client: &AdminClient) -> Result<u64, CallError> {
 }
 
 /// Entries that pass the filters, oldest first.
-fn page(client: &AdminClient, args: &Args, after: Option<u64>, limit: usize) -> Result<Vec<HistoryEntry>, CallError> {
+fn page(
+    client: &AdminClient,
+    args: &HistoryArgs,
+    after: Option<u64>,
+    limit: usize,
+) -> Result<Vec<HistoryEntry>, CallError> {
     let (limit, after) = (limit.max(1).to_string(), after.map(|after| after.to_string()));
     let mut query = vec![("action", "history"), ("limit", limit.as_str())];
     query.extend(args.service.as_deref().map(|service| ("service", service)));
