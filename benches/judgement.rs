@@ -125,7 +125,7 @@ fn tick_of_a_service(bencher: Bencher, routes: usize) {
         ask: SplitRequest { active: None, weight: Some(Weight::from_percent(10.0).expect("a weight")) },
         policy: GuardPolicy::standard(),
         plan: RolloutPlan::standard(),
-        urls: Default::default(),
+        premises: judgement::rollout::FilePremises::default(),
         freezes: Vec::new(),
         silent: None,
     };

@@ -96,8 +96,8 @@ pub fn start(settings: &MainConfig) -> anyhow::Result<Running> {
     let health = HealthBoard::new(published.clone(), counters.clone());
     look_after_health(&runtime, &health, &sidecar, probes);
     let (validation, runs) = validation_runs::start(settings, &published, &sockets.addresses, (&sidecar, &counters))?;
-    let tries = PreflightContext { published: published.clone(), health: health.clone(), runs: runs.clone() };
     validation.spawn(candidate_checks::keep(suite_runs, runs.clone(), sidecar.clone()));
+    let tries = PreflightContext { published: published.clone(), health: health.clone(), runs: runs.clone() };
     runtime.spawn(candidate_checks::try_all(preflights, tries, sidecar.clone()));
     let (changes, changes_asked) = Changes::new();
     let api = Api::new(ApiParts {
@@ -112,8 +112,7 @@ pub fn start(settings: &MainConfig) -> anyhow::Result<Running> {
         keep_snapshots: settings.validation.snapshots,
     });
     let (reload, reloads) = mpsc::channel(1);
-    let (path, listeners, counted) = (settings.routing.clone(), sockets.listeners(), counters.clone());
-    let reloader = Reloader { path, listeners, resolver, sidecar: sidecar.clone(), counters: counted };
+    let reloader = Reloader::new(settings, sockets.listeners(), resolver, &sidecar, &counters);
     runtime.spawn(reloader.run(loaded, FileWatch::from(files), reloads, changes_asked));
     let Sockets { plain, addresses, tls, tls_addresses, admin, admin_address } = sockets;
     listen_for_admin(&runtime, admin, settings, api, keyring)?;
@@ -276,6 +275,10 @@ impl StartedSidecar {
         sidecar.load(load, memory::clock::now())?;
         count(&counters.process.reloads_taken);
         let (sidecar, thread) = sidecar.start(settings.tick)?;
+        if let Some(why) = loaded.since_last_run(&settings.state) {
+            sidecar.remark(reload::remark(why));
+        }
+        loaded.keep(&settings.state);
         telling.map(|sides| runtime.spawn(sides.report(sidecar.clone())));
         runtime.spawn(resolver.clone().keep(sidecar.clone()));
         Ok(StartedSidecar { sidecar, sidecar_thread: Some(thread), resolver, announcer, loaded })

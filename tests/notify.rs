@@ -113,7 +113,7 @@ impl House {
     }
 
     fn shift(&self, percent: f64) -> u64 {
-        self.act(OperatorAction::Shift { weight: Weight::from_percent(percent).unwrap(), gradual: false })
+        self.act(OperatorAction::Shift { weight: Weight::from_percent(percent).unwrap(), gradual: false, force: false })
     }
 
     fn notices(&self, sink: &str, result: &str) -> u64 {

@@ -193,7 +193,7 @@ fn operators_shift_stop_and_clear_and_each_is_on_record() {
     };
     let half = judgement::traffic::split::Weight::from_percent(50.0).unwrap();
     assert_eq!(
-        act(OperatorAction::Shift { weight: half, gradual: false }).map(|done| done.written),
+        act(OperatorAction::Shift { weight: half, gradual: false, force: false }).map(|done| done.written),
         Ok(true),
         "in force and on the disk"
     );
@@ -201,7 +201,10 @@ fn operators_shift_stop_and_clear_and_each_is_on_record() {
     assert!(act(OperatorAction::Stop).unwrap().written);
     let mut client = house.client();
     assert!((0..20).all(|_| client.get("/", &[]).body == "blue"));
-    assert!(act(OperatorAction::Shift { weight: half, gradual: false }).is_err(), "not while it is stopped");
+    assert!(
+        act(OperatorAction::Shift { weight: half, gradual: false, force: false }).is_err(),
+        "not while it is stopped"
+    );
     assert!(act(OperatorAction::Clear).unwrap().written);
     assert!(act(OperatorAction::Rollback).is_err(), "nothing to roll back");
     let kinds: Vec<_> = house.history().iter().map(|entry| entry.change.kind).collect();

@@ -109,6 +109,18 @@ impl Site {
         self.after_its_end()
     }
 
+    /// The same, with something done in between.
+    pub fn restart_with(mut self, signal: &str, done: impl FnOnce()) -> Site {
+        self.process.signal(signal);
+        let _ = self.process.child.wait();
+        done();
+        self.after_its_end()
+    }
+
+    pub fn routing(&self) -> std::path::PathBuf {
+        self.dir.path().join("routing.toml")
+    }
+
     /// Started again when it has ended.
     pub fn after_its_end(mut self) -> Site {
         let _ = self.process.child.wait();

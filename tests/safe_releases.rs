@@ -115,3 +115,42 @@ fn clients_that_gave_up_on_a_hang_are_in_the_cost_of_its_verdict() {
     assert!(ledger.left >= 3 && ledger.waiting == 0, "{ledger:?}");
     warm.stop();
 }
+
+#[test]
+fn what_changes_while_nobody_runs_is_on_record_and_a_rolled_back_version_stays_away() {
+    let site = Site::new(FAST);
+    let load = Load::start(site.process.address, 4, Duration::from_millis(5));
+    site.must(&["deploy", "2.0.0"]);
+    site.must(&["rollback"]);
+    load.stop();
+    let (code, said) = site.cutover(&["shift", "10"]);
+    assert!(code == Some(1) && said.contains("2.0.0 was rolled back") && said.contains("--force"), "{code:?} {said}");
+    site.must(&["shift", "10", "--force"]);
+    site.must(&["shift", "0"]);
+    let text = std::fs::read_to_string(site.routing()).unwrap();
+    let site = site.restart_with("INT", || {});
+    assert!(!site.kinds().contains(&ChangeKind::Reload), "nothing has changed");
+    let routing = site.routing();
+    let site = site.restart_with("INT", || {
+        std::fs::write(&routing, text.replace("bake = \"1s\"", "bake = \"2s\"")).unwrap();
+    });
+    wait_until("it is on record", SOON, || site.kinds().contains(&ChangeKind::Reload));
+    let said = site.must(&["history", "--kind", "reload", "--output", "json"]);
+    assert!(said.contains("changed while Cutover was not running") && said.contains("+bake"), "{said}");
+}
+
+#[test]
+fn a_deploy_that_names_no_origin_is_not_sent_to_that_of_the_one_before() {
+    let (site, other) = (Site::new(FAST), Origin::start("other"));
+    let text = std::fs::read_to_string(site.routing()).unwrap();
+    let line = format!("[service.shop]\nallowed_origins = [\"{}\"]\n", other.url());
+    std::fs::write(site.routing(), text.replacen("[service.shop]\n", &line, 1)).unwrap();
+    wait_until("it may", SOON, || site.kinds().contains(&ChangeKind::Reload));
+    site.must(&["deploy", "2.0.0", "--origin", &other.url()]);
+    wait_until("it is there", SOON, || site.status()["origins"]["green"] == other.url());
+    site.must(&["abort"]);
+    let before = site.green.requests();
+    site.must(&["deploy", "3.0.0"]);
+    assert!(site.status()["origins"]["green"].is_null(), "{}", site.status());
+    wait_until("the file's is tried", SOON, || site.green.requests() > before);
+}

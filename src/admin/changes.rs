@@ -34,10 +34,10 @@ pub enum Change {
         on: bool,
     },
     ClearOverlay,
-    /// A version with an origin of its own.
+    /// A version with an origin of its own, or with the file's in the place of an earlier one's.
     Deploy {
         deploy: DeployRequest,
-        origin: String,
+        origin: Option<String>,
     },
 }
 

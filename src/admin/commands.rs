@@ -36,6 +36,7 @@ enum Wanted {
         to: Environment,
         share: Weight,
         gradual: bool,
+        force: bool,
     },
 }
 
@@ -50,7 +51,8 @@ impl ServiceCommand {
     /// # Errors
     /// The percentage is not a weight, or the reason is not a single line of text.
     pub fn shift(call: Call, shift: TrafficShift) -> Result<ServiceCommand, ApiError> {
-        let TrafficShift { service, from_environment, to_environment, percentage, gradual, reason, initiator } = shift;
+        let TrafficShift { service, from_environment, to_environment, percentage, gradual, force, reason, initiator } =
+            shift;
         let to = Environment::from(to_environment);
         if from_environment == Some(to_environment) {
             let message = format!("`from_environment` and `to_environment` are both {to}");
@@ -64,7 +66,7 @@ impl ServiceCommand {
         let share =
             weight.map_err(|why| ApiError::bad("bad_field", format!("`percentage` is {percentage}: {why}"), ""))?;
         let call = call.because(input::why(reason, initiator)?);
-        Ok(ServiceCommand { service, wanted: Wanted::Share { to, share, gradual }, call })
+        Ok(ServiceCommand { service, wanted: Wanted::Share { to, share, gradual, force }, call })
     }
 
     /// Carries it out, once per Idempotency-Key.
@@ -149,15 +151,15 @@ impl ServiceCommand {
 
     /// The action, and the generation whose roles it is expressed in.
     fn act(&self, sidecar: &SidecarHandle, service: &str) -> Result<(OperatorAction, Option<u64>), ApiError> {
-        let (to, share, gradual) = match &self.wanted {
+        let (to, share, gradual, force) = match &self.wanted {
             Wanted::Act(act) => return Ok((act.clone(), None)),
-            Wanted::Share { to, share, gradual } => (*to, *share, *gradual),
+            Wanted::Share { to, share, gradual, force } => (*to, *share, *gradual, *force),
         };
         let shown = sidecar.status()?;
         let view = shown.services.iter().find(|view| view.service == service);
         let view = view.ok_or_else(|| RolloutError::NoSuchService(service.to_owned()))?;
         let weight = if view.active == to { share.rest() } else { share };
-        Ok((OperatorAction::Shift { weight, gradual }, Some(shown.generation)))
+        Ok((OperatorAction::Shift { weight, gradual, force }, Some(shown.generation)))
     }
 }
 
@@ -212,8 +214,16 @@ mod tests {
             let call = Call::new(&ann, Verb::TrafficShift, (&HeaderMap::new(), 1), &Value::Null).unwrap();
             let to_environment = Side::Green;
             let (service, gradual, reason, initiator) = (None, false, None, None);
-            let shift =
-                TrafficShift { service, from_environment, to_environment, percentage, gradual, reason, initiator };
+            let shift = TrafficShift {
+                service,
+                from_environment,
+                to_environment,
+                percentage,
+                gradual,
+                force: false,
+                reason,
+                initiator,
+            };
             ServiceCommand::shift(call, shift)
         };
         assert!(shift(0.07, Some(Side::Blue)).is_ok() && shift(100.0, None).is_ok());

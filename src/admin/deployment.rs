@@ -87,11 +87,12 @@ async fn deploy(api: &Api, caller: &Caller, call: Call, deploy: wire::Deploy) ->
     }
     suites_can_run(api, service.as_deref()).await?;
     let deploy = DeployRequest { version, functions, origin: None, force, replace, rescue, pass_freeze };
-    let Some(origin) = origin else {
+    if origin.is_some() {
+        caller.may(Verb::DeployOrigin)?;
+    } else if !is_sent_elsewhere(api, service.as_deref()).await? {
         let body = ActionBody { service, reason, initiator };
         return ServiceCommand::new(call, body, OperatorAction::Deploy(deploy))?.carry_out(api).await;
-    };
-    caller.may(Verb::DeployOrigin)?;
+    }
     let call = call.because(why(reason, initiator)?);
     overlay::apply(api, call, service.as_deref(), Change::Deploy { deploy, origin }).await
 }
@@ -104,6 +105,13 @@ fn freeze(call: Call, freeze: wire::Freeze) -> Result<ServiceCommand, ApiError> 
     let until = until.map(|until| moment(&until, clock::wall_millis())).transpose()?;
     let body = ActionBody { service, reason: Some(reason), initiator };
     ServiceCommand::new(call, body, OperatorAction::Freeze { until })
+}
+
+/// Whether the candidate is where an earlier deploy sent it, and not where the file does.
+async fn is_sent_elsewhere(api: &Api, service: Option<&str>) -> Result<bool, ApiError> {
+    let service = api.service(service)?;
+    let (_, views) = api.views(Some(&service)).await?;
+    Ok(views.iter().any(|view| view.candidate.of(&view.origins).is_some()))
 }
 
 /// Whether every suite in the plan can be run: a deploy should not fail halfway.

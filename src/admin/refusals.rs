@@ -94,7 +94,7 @@ impl From<RolloutError> for ApiError {
             RolloutError::Quarantined { entry, .. } => conflict(
                 "quarantined",
                 format!(
-                    "`cutover explain {entry}` shows why; to deploy it anyway, use `cutover deploy --force` or \"force\":true"
+                    "`cutover explain {entry}` shows why; to let it have clients anyway, use `--force` or \"force\":true"
                 ),
             ),
             RolloutError::BadVersion { .. } => ApiError::senseless(
@@ -120,6 +120,7 @@ impl From<RolloutError> for ApiError {
             RolloutError::FileDuringFreeze { .. }
             | RolloutError::FileDuringStop { .. }
             | RolloutError::FileDuringRollout { .. }
+            | RolloutError::FileQuarantined { .. }
             | RolloutError::RouteInUse { .. }
             | RolloutError::ServiceInUse { .. }
             | RolloutError::ServiceHeld { .. } => refused_file(&refused, message.clone()),
@@ -140,11 +141,15 @@ fn frozen_hint(unfreeze: &str) -> String {
 fn refused_file(refused: &RolloutError, message: String) -> ApiError {
     let (code, hint) = match refused {
         RolloutError::FileDuringFreeze { .. } => {
-            ("frozen", "restore the previous weight in the routing file, or lift the freeze")
+            ("frozen", "wait until the freeze is over, or lift it; in the routing file, restore what was there")
         }
         RolloutError::FileDuringStop { .. } => {
             ("stopped", "restore the previous weight in the routing file, or clear the emergency: `cutover clear`")
         }
+        RolloutError::FileQuarantined { .. } => (
+            "quarantined",
+            "restore the previous value in the routing file, put another version there, or `cutover shift --force`",
+        ),
         RolloutError::ServiceHeld { .. } => ("in_use", "restore it in the routing file until that is over"),
         RolloutError::RouteInUse { .. } | RolloutError::ServiceInUse { .. } => {
             ("in_use", "restore it in the routing file, or abort the rollout: `cutover abort`")

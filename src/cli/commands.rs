@@ -38,6 +38,9 @@ pub struct ShiftArgs {
     /// Go through the steps of the plan instead of shifting at once.
     #[arg(long)]
     gradual: bool,
+    /// Shift to a version although it was rolled back.
+    #[arg(long)]
+    force: bool,
     #[command(flatten)]
     plain: ActionArgs,
 }
@@ -76,7 +79,7 @@ pub fn act_everywhere<B: RequestBody>(
 }
 
 pub fn shift(args: &ShiftArgs) -> anyhow::Result<Exit> {
-    let ShiftArgs { percent, gradual, plain: ActionArgs { reason, admin } } = args;
+    let ShiftArgs { percent, gradual, force, plain: ActionArgs { reason, admin } } = args;
     let (_, service) = match admin.client()?.service(admin.service.as_deref()) {
         Ok(shown) => shown,
         Err(error) => return failed(&error),
@@ -87,6 +90,7 @@ pub fn shift(args: &ShiftArgs) -> anyhow::Result<Exit> {
         to_environment: service.candidate,
         percentage: *percent,
         gradual: *gradual,
+        force: *force,
         reason: reason.clone(),
         initiator: None,
     };

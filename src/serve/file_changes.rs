@@ -3,7 +3,7 @@
 
 use std::fmt::Write;
 use std::hash::{DefaultHasher, Hasher};
-use std::os::unix::fs::MetadataExt;
+use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 
 use nix::unistd::{Uid, User};
@@ -59,6 +59,23 @@ impl LoadedFile {
             .then(|| format!("{} changed {}{}", self.named(before), changes.join("; "), self.lines(before)))
     }
 
+    /// Keeps the texts beside the state, for the next start, so that what is changed until then is on record too.
+    pub fn keep(&self, state: &Path) {
+        let path = beside(state);
+        if let Err(error) = write(&path, &self.texts) {
+            tracing::warn!(path = %path.display(), %error, "cannot keep a copy of the routing file");
+        }
+    }
+
+    /// What the journal says of the changes since the last file that was kept; `None` if there are none, or none is kept.
+    pub fn since_last_run(&self, state: &Path) -> Option<String> {
+        let kept = std::fs::read(beside(state)).ok()?;
+        let before = LoadedFile { texts: serde_json::from_slice(&kept).ok()?, services: Vec::new() };
+        self.changed(&before).next()?;
+        let names = self.named(&before);
+        Some(format!("{names} changed while Cutover was not running{}", self.lines(&before)))
+    }
+
     fn parts_of(&self, service: &str) -> Option<&Parts> {
         self.services.iter().find(|(name, _)| name == service).map(|(_, parts)| parts)
     }
@@ -88,6 +105,19 @@ impl LoadedFile {
         }
         lines
     }
+}
+
+fn beside(state: &Path) -> PathBuf {
+    sidecar::journal::beside(state, ".routing")
+}
+
+/// For the owner's eyes only, as headers in it may be secrets; and whole or not at all.
+fn write(path: &Path, texts: &[(PathBuf, String)]) -> std::io::Result<()> {
+    let draft = path.with_added_extension("new");
+    let mut file = std::fs::OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(&draft)?;
+    serde_json::to_writer(&mut file, texts)?;
+    file.sync_all()?;
+    std::fs::rename(&draft, path)
 }
 
 fn parts(config: &ServiceConfig) -> Parts {

@@ -11,10 +11,10 @@ use crate::serve::file_changes::LoadedFile;
 use config::check::permalink;
 use config::read::FileProblem;
 use config::watch::{FileStamps, FileWatch, INTERVAL};
-use config::{self, Overlays, OwnListeners, RoutingConfig, RoutingContext, ServiceConfig};
+use config::{self, MainConfig, Overlays, OwnListeners, RoutingConfig, RoutingContext, ServiceConfig};
 use judgement::rollout::{
-    AuditRemark, ChangeKind, Component, DeployRequest, DeployedOrigin, OperatorAction, OperatorCommand, Requester,
-    RolloutError, RuntimeOverlay, RuntimeOverrides,
+    AuditRemark, ChangeKind, Component, DeployRequest, DeployedOrigin, FilePlace, OperatorAction, OperatorCommand,
+    Requester, RolloutError, RuntimeOverlay, RuntimeOverrides,
 };
 use memory::counters::{Counters, count};
 use relay::origin::OriginResolver;
@@ -22,12 +22,14 @@ use sidecar::{CommandReceipt, ResolvedRouting, SidecarHandle, SidecarStatus};
 
 /// Loads changed routing files, or reports why not.
 pub struct Reloader {
-    pub path: PathBuf,
+    path: PathBuf,
+    /// A copy of the routing file is kept beside it.
+    state: PathBuf,
     /// The addresses that this process listens on, which must not be used as origins.
-    pub listeners: OwnListeners,
-    pub resolver: Arc<OriginResolver>,
-    pub sidecar: SidecarHandle,
-    pub counters: Arc<Counters>,
+    listeners: OwnListeners,
+    resolver: Arc<OriginResolver>,
+    sidecar: SidecarHandle,
+    counters: Arc<Counters>,
 }
 
 pub async fn resolve(resolver: &OriginResolver, routing: RoutingConfig) -> ResolvedRouting {
@@ -36,13 +38,24 @@ pub async fn resolve(resolver: &OriginResolver, routing: RoutingConfig) -> Resol
     ResolvedRouting { routing, endpoints, ..ResolvedRouting::default() }
 }
 
-/// A service, and the line at which the file says its weight.
-fn line_of_weight(config: &ServiceConfig) -> (String, usize) {
-    (config.traffic.name.clone(), config.split_line)
+/// Where a file says what each service may not: the service, the place and the line.
+type Lines = BTreeMap<String, Vec<(FilePlace, usize)>>;
+
+fn lines_of(routing: &RoutingConfig) -> Lines {
+    let of = |config: &ServiceConfig| (config.traffic.name.clone(), config.lines.clone());
+    routing.services.iter().map(of).collect()
+}
+
+/// The line of what a file was refused for.
+fn line_of(refused: &RolloutError, lines: &Lines) -> Option<usize> {
+    let (service, place) = refused.place()?;
+    let lines = lines.get(service)?;
+    let line_of = |place: &FilePlace| lines.iter().find(|(other, _)| other == place).map(|(_, line)| *line);
+    line_of(&place).or_else(|| line_of(&FilePlace::Split))
 }
 
 /// A reload, for the journal.
-fn remark(why: String) -> AuditRemark {
+pub fn remark(why: String) -> AuditRemark {
     let who = Component::File.name().to_owned();
     AuditRemark { kind: ChangeKind::Reload, service: String::new(), who, from: None, why, announced: None }
 }
@@ -54,6 +67,17 @@ pub fn warn(warning: &FileProblem) {
 }
 
 impl Reloader {
+    pub fn new(
+        settings: &MainConfig,
+        listeners: OwnListeners,
+        resolver: Arc<OriginResolver>,
+        sidecar: &SidecarHandle,
+        counters: &Arc<Counters>,
+    ) -> Reloader {
+        let (path, state) = (settings.routing.clone(), settings.state.clone());
+        Reloader { path, state, listeners, resolver, sidecar: sidecar.clone(), counters: counters.clone() }
+    }
+
     pub async fn run(
         self,
         mut loaded: LoadedFile,
@@ -94,7 +118,7 @@ impl Reloader {
                         tracing::warn!(%service, what, %name, %why, "set at run time, but no longer valid: ignored");
                     }
                 }
-                let lines: BTreeMap<String, usize> = routing.services.iter().map(line_of_weight).collect();
+                let lines = lines_of(&routing);
                 let load = resolve(&self.resolver, routing).await;
                 let sidecar = self.sidecar.clone();
                 match tokio::task::spawn_blocking(move || sidecar.load(load)).await {
@@ -104,11 +128,11 @@ impl Reloader {
                         if let Some(why) = next.since(loaded) {
                             self.sidecar.remark(remark(why));
                         }
-                        *loaded = next;
+                        *loaded = self.kept(next).await;
                     }
                     Ok(Ok(Err(refused))) => {
                         count(&self.counters.process.reloads_refused);
-                        let line = refused.refused_weight().and_then(|service| lines.get(service));
+                        let line = line_of(&refused, &lines);
                         let place = line.map_or(path.to_string(), |line| format!("{path}:{line}"));
                         tracing::error!(%refused, "{place}: routing file refused, keeping the last valid one");
                     }
@@ -139,6 +163,15 @@ impl Reloader {
         tokio::task::spawn_blocking(read).await.unwrap_or_else(|error| Err((1, error.to_string())))
     }
 
+    async fn kept(&self, file: LoadedFile) -> LoadedFile {
+        let state = self.state.clone();
+        let keep = move || {
+            file.keep(&state);
+            file
+        };
+        tokio::task::spawn_blocking(keep).await.unwrap_or_default()
+    }
+
     async fn shown(&self) -> Result<SidecarStatus, ChangeError> {
         let sidecar = self.sidecar.clone();
         let shown = tokio::task::spawn_blocking(move || sidecar.status()).await;
@@ -166,13 +199,12 @@ impl Reloader {
         let side = view.candidate;
         let (act, added) = match change {
             Change::Deploy { deploy, origin } => {
-                let link = allowed(config, &origin, &self.listeners)?;
-                let link = DeployedOrigin { url: link, instead_of: side.of(&config.urls).clone() };
-                *side.of_mut(&mut over.origins) = Some(link.clone());
-                (
-                    OperatorAction::Deploy(DeployRequest { origin: Some(link), ..deploy }),
-                    Some(("origin", side.name().to_owned())),
-                )
+                let instead_of = side.of(&config.urls).clone();
+                let link = origin.map(|origin| allowed(config, &origin, &self.listeners)).transpose()?;
+                let link = link.map(|url| DeployedOrigin { url, instead_of });
+                let added = link.as_ref().map(|_| ("origin", side.name().to_owned()));
+                side.of_mut(&mut over.origins).clone_from(&link);
+                (OperatorAction::Deploy(DeployRequest { origin: link, ..deploy }), added)
             }
             change => {
                 let added = lay(over, config, change)?;
@@ -193,7 +225,7 @@ impl Reloader {
         let done = tokio::task::spawn_blocking(move || sidecar.command_with(command, load)).await;
         let receipt = done.map_err(|_| ChangeError::Closing)?.map_err(|_| ChangeError::Closing)??;
         // The journal has it already.
-        *loaded = next;
+        *loaded = self.kept(next).await;
         Ok(receipt)
     }
 }

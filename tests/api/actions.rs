@@ -4,8 +4,9 @@ use judgement::rollout::ChangeKind;
 use serde_json::{Value, json};
 
 use super::{DEPLOYMENT, Desk, ROLLBACK, SLOW, VALIDATION, house};
-use crate::support::client::Client;
+use crate::support::client::{Client, get};
 use crate::support::house::{House, shop};
+use crate::support::origin::Origin;
 use crate::support::{SOON, wait_until};
 
 #[test]
@@ -343,4 +344,43 @@ fn a_refusal_before_the_body_was_read_ends_the_connection_and_says_so() {
     client.send(head("of-nobody", 0));
     let answer = client.head().to_ascii_lowercase();
     assert!(answer.starts_with("http/1.1 401") && !answer.contains("connection: close"), "nothing is left: {answer}");
+}
+
+/// Frozen on all days but for a minute that is not now.
+const ALL_WEEK: &str = "[service.shop.rollout]\nfreeze = [\"Mon 00:00–Sun 23:59 UTC\", \"Sun 12:00-Mon 12:00\"]\n";
+
+#[test]
+fn a_freeze_has_no_way_around_it() {
+    let house = house("weight = 0", ALL_WEEK);
+    let desk = Desk::admin(&house);
+    let refused = || house.running.counters.process.reloads_refused.load(std::sync::atomic::Ordering::Relaxed);
+    let text = std::fs::read_to_string(house.routing_path()).unwrap();
+    let rule = "[[service.shop.rule]]\nname = \"all\"\npath = \"/*\"\nto = \"green\"\noverride = true\n";
+    let other = Origin::start("other");
+    for (wrong, place) in [
+        (format!("{text}{rule}"), "all"),
+        (text.replace(&house.blue.url(), &other.url()), "blue"),
+        (text.replace("weight = 0", "weight = 5"), "weight"),
+    ] {
+        let before = refused();
+        std::fs::write(house.routing_path(), wrong).unwrap();
+        wait_until(place, SOON, || refused() > before);
+        assert_eq!(get(house.address(), "/", &[]).body, "blue", "{place}");
+    }
+    // The same by the API.
+    std::fs::write(house.routing_path(), &text).unwrap();
+    let rule = json!({ "path": "/*", "to": "green", "override": true });
+    let body = json!({ "action": "rule", "name": "all", "rule": rule }).to_string();
+    let said = desk.ask("PUT", DEPLOYMENT, &[], &body);
+    said.is_refused(409, "frozen");
+    assert!(said.message().contains("rule `all` may not begin to send clients to green"), "{}", said.message());
+    // Without the window, what is open of it still holds; and then whoever may lifts it.
+    house.write("weight = 0", "");
+    wait_until("the window holds on", SOON, || house.find(ChangeKind::Freeze).is_some());
+    let before = refused();
+    house.write("weight = 5", "");
+    wait_until("it is refused", SOON, || refused() > before);
+    desk.act("unfreeze").is_done();
+    house.running.reload();
+    house.wait_for_weight(500);
 }

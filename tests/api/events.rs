@@ -117,7 +117,7 @@ fn who_reads_slowly_misses_nothing() {
     // More than the channel holds, before anything is read.
     let give = |percent: u16| {
         let weight = judgement::traffic::split::Weight::from_basis_points(percent).unwrap();
-        let act = judgement::rollout::OperatorAction::Shift { weight, gradual: false };
+        let act = judgement::rollout::OperatorAction::Shift { weight, gradual: false, force: false };
         let command = judgement::rollout::OperatorCommand { service: "shop".into(), act, ..Default::default() };
         house.running.sidecar.command(command).unwrap().unwrap().entry.unwrap()
     };

@@ -39,7 +39,7 @@ impl Somebody {
             }
             // One that was refused while it was stopped may be taken now.
             1 => return self.loads_what(engine, false),
-            2 => OperatorAction::Shift { weight: percent, gradual: false },
+            2 => OperatorAction::Shift { weight: percent, gradual: false, force: false },
             3 => OperatorAction::Rollback,
             4 => OperatorAction::Stop,
             5 => OperatorAction::Clear,
@@ -83,7 +83,7 @@ impl Somebody {
             ask,
             policy: GuardPolicy::standard(),
             plan: RolloutPlan::standard(),
-            urls: Default::default(),
+            premises: judgement::rollout::FilePremises::default(),
             freezes: Vec::new(),
             silent: None,
         };

@@ -33,7 +33,7 @@ use crate::read::{FileProblem, MAX_BYTES, ProblemSeverity, SourceFile};
 use judgement::guard::GuardPolicy;
 use judgement::rollout::freeze_window::FreezeWindow;
 use judgement::rollout::plan::RolloutPlan;
-use judgement::rollout::{RuntimeOverrides, SplitRequest};
+use judgement::rollout::{FilePlace, RuntimeOverrides, SplitRequest};
 use judgement::time::Millis;
 use judgement::traffic;
 use memory::snapshot::health_check::HealthCheck;
@@ -217,8 +217,8 @@ pub struct RoutingConfig {
 pub struct ServiceConfig {
     pub traffic: traffic::ServiceDefinition,
     pub ask: SplitRequest,
-    /// The line of its weight in the file, or of what else says most about it.
-    pub split_line: usize,
+    /// The lines of what a reload may be refused for.
+    pub lines: Vec<(FilePlace, usize)>,
     /// When deploys and steps are frozen, again and again.
     pub freezes: Vec<FreezeWindow>,
     pub policy: GuardPolicy,

@@ -7,6 +7,7 @@ mod active_baseline;
 mod advance;
 mod caution;
 mod durable_state;
+mod file_locks;
 pub mod freeze_window;
 mod guard_changes;
 mod health_events;
@@ -20,6 +21,7 @@ mod loading;
 mod operator;
 mod operator_actions;
 pub mod plan;
+mod premises;
 pub mod release;
 mod safe_place;
 mod service_state;
@@ -52,6 +54,7 @@ pub use crate::rollout::durable_state::{
 pub use crate::rollout::insight::GuardInsight;
 pub use crate::rollout::journal_entries::Component;
 pub use crate::rollout::operator::{DeployRequest, OperatorAction, OperatorCommand, Requester, RolloutError};
+pub use crate::rollout::premises::{FilePlace, FilePremises, ForbiddenChange, LoadedRule};
 pub use crate::rollout::service_state::WaitReason;
 pub use crate::rollout::service_watch::GuardReading;
 pub use crate::rollout::state::State;
@@ -81,8 +84,7 @@ pub struct LoadedService {
     pub ask: SplitRequest,
     pub policy: GuardPolicy,
     pub plan: RolloutPlan,
-    /// Where the file sends the environments, by [`Environment::index`].
-    pub urls: [String; 2],
+    pub premises: FilePremises,
     /// When deploys and steps are frozen, again and again.
     pub freezes: Vec<FreezeWindow>,
     /// If active did not answer when Cutover started without the state of before: it decides who is active.

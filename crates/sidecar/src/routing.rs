@@ -4,11 +4,11 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use config::{RoutingConfig, ServiceConfig};
-use judgement::rollout::{LoadedService, SilentActive};
+use judgement::rollout::{FilePremises, LoadedRule, LoadedService, SilentActive};
 use judgement::traffic::split::TrafficSplit;
 use judgement::traffic::{Environment, RoutingTable};
 use memory::counters::Counters;
-use memory::snapshot::{Endpoints, OriginSettings, ServedService};
+use memory::snapshot::{Endpoints, OriginSettings, SentHost, ServedService};
 
 /// A valid routing file, with the addresses of those origins that resolve.
 #[derive(Clone, Debug, Default)]
@@ -52,11 +52,31 @@ impl ResolvedRouting {
                 ask: config.ask,
                 policy: config.policy.clone(),
                 plan: config.plan.clone(),
-                urls: config.urls.clone(),
+                premises: premises_of(config),
                 freezes: config.freezes.clone(),
                 silent: self.silent.get(&config.traffic.name).cloned(),
             })
             .collect()
+    }
+}
+
+/// Where the file sends a service's clients.
+fn premises_of(config: &ServiceConfig) -> FilePremises {
+    let ServiceConfig { traffic, origins, urls, .. } = config;
+    FilePremises {
+        urls: urls.clone(),
+        hosts: origins.each_ref().map(|origin| sent_host(origin)),
+        paths: traffic.routes.named_patterns().map(|(name, path)| (name.to_owned(), path.to_owned())).collect(),
+        rules: traffic.rules.iter().map(LoadedRule::of).collect(),
+    }
+}
+
+/// Which Host an environment is sent, in words.
+fn sent_host(origin: &OriginSettings) -> String {
+    match origin.targets.first().map(|target| origin.sent_host(target)) {
+        Some(SentHost::Preserve) => "the client's".to_owned(),
+        Some(SentHost::Name(name)) => name,
+        Some(SentHost::Origin) | None => "its URL's".to_owned(),
     }
 }
 

@@ -184,6 +184,9 @@ pub struct TrafficShift {
     /// Go through the steps of the plan instead of shifting at once.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub gradual: bool,
+    /// Shift to a version although it was rolled back.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub force: bool,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schema(max_length = 500, pattern = r"^[^\x00-\x1f\x7f]*$")]
     pub reason: Option<String>,

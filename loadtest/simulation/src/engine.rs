@@ -80,7 +80,7 @@ impl<'a> Engine<'a> {
     fn shift(&mut self, share: f64) {
         let now = self.now;
         for judge in self.judges.iter_mut().filter(|judge| judge.watches(now)) {
-            let act = OperatorAction::Shift { weight: weight(share), gradual: false };
+            let act = OperatorAction::Shift { weight: weight(share), gradual: false, force: false };
             let command = OperatorCommand {
                 service: "shop".into(),
                 by: Requester { who: "plan".into(), why: "next step".into(), ..Requester::default() },

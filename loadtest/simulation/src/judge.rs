@@ -3,7 +3,7 @@
 use judgement::guard::window::{COHORT, COHORTS, JudgedTotals};
 use judgement::guard::{GuardPolicy, Verdict};
 use judgement::rollout::plan::RolloutPlan;
-use judgement::rollout::{ChangeKind, Effect, Event, LoadedService, SplitRequest, State};
+use judgement::rollout::{ChangeKind, Effect, Event, FilePremises, LoadedService, SplitRequest, State};
 use judgement::time::Millis;
 use judgement::traffic::Environment;
 use judgement::traffic::split::Weight;
@@ -117,7 +117,7 @@ impl SimulatedJudge {
                 ask,
                 policy,
                 plan: RolloutPlan::standard(),
-                urls: Default::default(),
+                premises: FilePremises::default(),
                 freezes: Vec::new(),
                 silent: None,
             }]),

@@ -6,7 +6,8 @@ use judgement::guard::window::{COHORT, COHORTS, JudgedTotals};
 use judgement::rollout::plan::RolloutPlan;
 use judgement::rollout::release::RolloutPhase;
 use judgement::rollout::{
-    DeployRequest, Event, LoadedService, OperatorAction, OperatorCommand, Requester, SplitRequest, State, WaitReason,
+    DeployRequest, Event, FilePremises, LoadedService, OperatorAction, OperatorCommand, Requester, SplitRequest, State,
+    WaitReason,
 };
 use judgement::time::Millis;
 use judgement::traffic::Environment;
@@ -101,7 +102,7 @@ fn started(policy: GuardPolicy) -> State {
         ask: SplitRequest { active: Some(Environment::Blue), weight: None },
         policy,
         plan: RolloutPlan::standard(),
-        urls: Default::default(),
+        premises: FilePremises::default(),
         freezes: Vec::new(),
         silent: None,
     };

@@ -30,7 +30,7 @@ pub fn rules(
         let place = file.len() + place;
         let checked = |source: &mut SourceFile, typed: &At<RuleFile>| rule::check(source, typed, routes, place);
         match fragment(name, text, &named, checked) {
-            Ok(rule) => rules.push(rule),
+            Ok(rule) => rules.push(RoutingRule { name: name.clone(), ..rule }),
             Err(why) => aside.push(IgnoredOverlay { what: "rule", name: name.clone(), why }),
         }
     }

@@ -46,9 +46,14 @@ pub fn check(source: &mut SourceFile, typed: &At<RuleFile>, routes: &Routes, pla
         source.missing(span.clone(), "the rule has no condition: it would match every request", hint);
         return None;
     }
-    let name = file.name.as_ref().map_or_else(|| format!("rule {}", place + 1), |at| at.value.clone());
+    let name = name_of(file, place);
     let (overrides, strip) = (file.overrides.unwrap_or(false), file.strip.unwrap_or(false));
     Some(RoutingRule { name, conditions, answer: answer?, overrides, strip, share: 0 })
+}
+
+/// The name of the rule at this index of the file.
+pub fn name_of(file: &RuleFile, place: usize) -> String {
+    file.name.as_ref().map_or_else(|| format!("rule {}", place + 1), |at| at.value.clone())
 }
 
 fn answer(source: &mut SourceFile, typed: &At<RuleFile>) -> Option<RuleTarget> {

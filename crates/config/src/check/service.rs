@@ -6,12 +6,12 @@ use crate::check::origin::Place;
 use crate::check::preset::Preset;
 use crate::check::{guard, health, length, origin, over, rollout, rule, terms, warn_of_fraction, word};
 use crate::file::{
-    At, EnvironmentFile, Failover, RouteFile, RuleFile, ServiceFile, SplitFile, StickyFile, StickyTable, TimeoutsFile,
+    At, EnvironmentFile, Failover, RouteFile, RuleFile, ServiceFile, StickyFile, StickyTable, TimeoutsFile,
 };
 use crate::read::SourceFile;
 use crate::{NamedInFile, RoutingContext, ServiceConfig};
 use judgement::rollout::freeze_window::FreezeWindow;
-use judgement::rollout::{RuntimeOverrides, SplitRequest};
+use judgement::rollout::{FilePlace, RuntimeOverrides, SplitRequest};
 use judgement::time::Millis;
 use judgement::traffic::host::HostPattern;
 use judgement::traffic::route::{DEFAULT_ROUTE, Routes};
@@ -74,7 +74,7 @@ pub fn check(
             failover_both: word(&split.failover) == Some(Failover::Both),
         },
         ask,
-        split_line: line_of_split(source, split),
+        lines: lines(source, typed),
         freezes: freezes(file),
         policy,
         plan,
@@ -91,10 +91,27 @@ pub fn check(
     })
 }
 
-/// The line that says the weight; without one, the line of the active side, or 0.
-fn line_of_split(source: &SourceFile, split: &SplitFile) -> usize {
-    let span = split.weight.as_ref().map(|at| &at.span).or(split.active.as_ref().map(|at| &at.span));
-    span.map_or(0, |span| source.line(span.start))
+/// The lines of what a reload may be refused for. Of the split it is the weight's, or else the active side's, or the
+/// service's.
+fn lines(source: &SourceFile, typed: &At<ServiceFile>) -> Vec<(FilePlace, usize)> {
+    let At { value: file, span } = typed;
+    let split = file.split.as_ref().map(|at| &at.value);
+    let weight = split.and_then(|split| split.weight.as_ref()).map(|at| &at.span);
+    let active = split.and_then(|split| split.active.as_ref()).map(|at| &at.span);
+    let mut places = vec![(FilePlace::Split, weight.or(active).unwrap_or(span))];
+    for (side, typed) in [(Environment::Blue, &file.blue), (Environment::Green, &file.green)] {
+        let Some(At { value, span }) = typed else { continue };
+        let url = value.url.as_ref().map(|at| &at.span).or(value.urls.as_ref().map(|at| &at.span));
+        places.push((FilePlace::Origin(side), url.unwrap_or(span)));
+    }
+    for (place, At { value, span }) in file.rule.iter().enumerate() {
+        places.push((FilePlace::Rule(rule::name_of(value, place)), span));
+    }
+    for At { value, span } in &file.route {
+        let path = value.path.as_ref().map_or(span, |at| &at.span);
+        places.extend(value.name.as_ref().map(|name| (FilePlace::Route(name.value.clone()), path)));
+    }
+    places.into_iter().map(|(place, span)| (place, source.line(span.start))).collect()
 }
 
 fn freezes(file: &ServiceFile) -> Vec<FreezeWindow> {

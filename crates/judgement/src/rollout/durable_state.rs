@@ -104,6 +104,19 @@ impl DurableState {
         self.is_swapped_by(asked) || asked.weight > share
     }
 
+    /// What is known of an environment's version if it was rolled back.
+    pub(super) fn quarantined(&self, side: Environment) -> Option<&QuarantinedVersion> {
+        let version = side.of(&self.versions).as_ref()?;
+        self.quarantine.iter().find(|before| before.version == *version)
+    }
+
+    /// A person has said that the candidate's version may have clients although it was rolled back.
+    pub(super) fn forgive_candidate(&mut self) {
+        if let Some(version) = self.active.other().of(&self.versions) {
+            self.quarantine.retain(|before| before.version != *version);
+        }
+    }
+
     /// Whether a file that asks for this gives the roles to others.
     pub(super) fn is_swapped_by(&self, asked: RequestedSplit) -> bool {
         asked.active != self.asked.active && asked.active != self.active

@@ -75,7 +75,7 @@ mod tests {
             ask: SplitRequest { active: None, weight: Weight::from_percent(percent).ok() },
             policy: GuardPolicy::standard(),
             plan: RolloutPlan::standard(),
-            urls: Default::default(),
+            premises: crate::rollout::FilePremises::default(),
             freezes: Vec::new(),
             silent: None,
         };

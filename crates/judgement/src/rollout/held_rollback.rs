@@ -68,12 +68,19 @@ pub(super) struct GradualReturn {
     /// The share that was taken back, and what is left of it now.
     share: Weight,
     pub left: Weight,
+    /// Its target went down on the way.
+    pub turned_back: bool,
 }
 
 impl GradualReturn {
     pub fn begin(now: Millis, over: Millis, share: Weight) -> Option<GradualReturn> {
         let moves = over > Millis::ZERO && !share.is_zero();
-        moves.then_some(GradualReturn { began: now, over, share, left: share })
+        moves.then_some(GradualReturn { began: now, over, share, left: share, turned_back: false })
+    }
+
+    /// With all of the share left.
+    pub fn begin_again(&mut self, now: Millis) {
+        (self.began, self.left) = (now, self.share);
     }
 
     pub fn left_at(&self, now: Millis) -> Weight {

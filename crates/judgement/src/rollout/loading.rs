@@ -2,93 +2,59 @@
 
 use std::collections::BTreeMap;
 
+use crate::guard::GuardPolicy;
 use crate::rollout::journal_entries::{ChangeNote, Component, told};
-use crate::rollout::service_state::ServiceState;
+use crate::rollout::plan::RolloutPlan;
+use crate::rollout::premises::share_a_url;
+use crate::rollout::service_state::{ServiceState, StepClock};
 use crate::rollout::service_update::ServiceUpdate;
 use crate::rollout::state::State;
 use crate::rollout::{
     AnnouncementLevel, ChangeKind, DeployFreeze, DurableState, Effect, LoadedService, RequestedSplit, RollbackLatch,
-    RolloutError, SilentActive, SplitRequest,
+    SilentActive, SplitRequest,
 };
 use crate::time::Millis;
 use crate::traffic::Environment;
 use crate::traffic::split::Weight;
 
 impl State {
-    /// Whether a file may be loaded. While a rollout runs, a file that changes the weight may not, except to abort it.
-    ///
-    /// # Errors
-    /// The first service whose weight the file may not change.
-    pub fn may_load(&self, loaded: &[LoadedService], now: Millis) -> Result<(), RolloutError> {
-        let wall = self.wall(now);
-        let is_named = |name: &String| loaded.iter().any(|loaded| loaded.service == *name);
-        for (name, state) in self.services.iter().filter(|(name, _)| !is_named(name)) {
-            let held = match () {
-                () if state.durable.stopped => "stopped",
-                () if state.frozen(wall).is_some() => "frozen",
-                () => continue,
-            };
-            return Err(RolloutError::ServiceHeld { service: name.clone(), held });
-        }
-        for loaded in loaded {
-            if let Some(state) = self.services.get(&loaded.service) {
-                state.may_follow(loaded, wall)?;
-            }
-        }
-        let under_way =
-            |state: &ServiceState| state.durable.release.clone().filter(|release| release.phase.is_under_way());
-        for (name, release) in self.services.iter().filter_map(|(name, state)| Some((name, under_way(state)?))) {
-            if !loaded.iter().any(|loaded| loaded.service == *name) {
-                let (service, title, phase) = (name.clone(), release.title().to_owned(), release.phase.name());
-                return Err(RolloutError::ServiceInUse { service, title, phase });
-            }
-        }
-        Ok(())
-    }
-
     /// Takes the services of a file in the place of those before. A file is one generation, whatever it changes.
     pub(super) fn load(&mut self, loaded: Vec<LoadedService>, now: Millis) -> Vec<Effect> {
+        let wall = self.wall(now);
         let mut before: BTreeMap<String, ServiceState> = std::mem::take(&mut self.services);
-        let mut asked = BTreeMap::new();
+        let mut arrivals = BTreeMap::new();
         // A service that was left out for a while, and not one of a process that has just started.
         let is_reload = !before.is_empty();
-        for LoadedService { service: name, routes, ask, policy, plan, urls, freezes, silent } in loaded {
+        for loaded in loaded {
+            let name = loaded.service.clone();
             let old = before.remove(&name);
             let known = old.as_ref().map(|old| old.durable.clone()).or_else(|| self.resting.remove(&name));
-            let mut durable = known.clone().unwrap_or_else(|| self.first_seen(ask, silent.as_ref()));
-            // The file's URL is what a person said last.
-            for (origin, url) in durable.origins.iter_mut().zip(&urls) {
-                *origin = origin.take().filter(|origin| origin.instead_of == *url);
-            }
             // As after a restart: nobody runs its preflight any more.
             let woken = old.is_none() && known.is_some();
-            let returned = woken && is_reload;
-            let service = match old {
-                Some(old) => {
-                    // A reload of the same routes and policy is no fresh start for a bad candidate.
-                    let watch = old.watch.filter(|_| old.routes == routes && old.policy == policy);
-                    // What is somewhere else now does not get the rest of the clients.
-                    let returning = old.returning.filter(|_| old.urls == urls);
-                    ServiceState { durable, routes, policy, plan, urls, freezes, watch, returning, ..old }
-                }
-                None => ServiceState { urls, freezes, ..ServiceState::unseen(durable, routes, policy, plan) },
+            let arrival = Arrival {
+                ask: loaded.ask,
+                woken,
+                returned: woken && is_reload,
+                silent: loaded.silent.clone(),
+                window: old.as_ref().and_then(|old| old.open_window_without(&loaded, wall)),
+                known,
             };
-            self.services.insert(name.clone(), service);
-            asked.insert(name, (ask, known, woken, returned, silent));
+            let durable = arrival.known.clone().unwrap_or_else(|| self.first_seen(loaded.ask, loaded.silent.as_ref()));
+            self.services.insert(name.clone(), ServiceState::loaded(old, durable, loaded));
+            arrivals.insert(name, arrival);
         }
         self.resting.extend(before.into_iter().map(|(name, service)| (name, service.durable)));
 
         self.sequence.generation += 1;
         let mut effects = vec![Effect::Publish];
-        let State { services, sequence, .. } = self;
-        for ((name, state), (ask, known, woken, returned, silent)) in services.iter_mut().zip(asked.into_values()) {
-            let mut service = ServiceUpdate { name, state, sequence, now };
-            let had_no_weight = service.state.ask.replace(ask).is_some_and(|before| before.weight.is_none());
-            effects.extend(service.loaded(ask, known, had_no_weight));
-            effects.extend(service.end_without_premises(returned));
-            effects.extend(silent.into_iter().flat_map(|silent| service.tell_silent(&silent)));
-            effects.extend(service.preflight().filter(|_| woken));
-            effects.extend(service.order_suites());
+        let State { services, sequence, resting, .. } = self;
+        for ((name, state), arrival) in services.iter_mut().zip(arrivals.into_values()) {
+            effects.extend(ServiceUpdate { name, state, sequence, now }.arrive(arrival));
+        }
+        for (name, durable) in resting.iter_mut().filter(|(_, durable)| durable.is_under_way()) {
+            let mut state = ServiceState::unseen(durable.clone(), GuardPolicy::standard(), RolloutPlan::standard());
+            effects.extend(ServiceUpdate { name, state: &mut state, sequence, now }.end_without_service());
+            *durable = state.durable;
         }
         effects
     }
@@ -109,9 +75,79 @@ impl State {
     }
 }
 
+impl ServiceState {
+    /// A service with what the file says of it now. `old`: as it was with the file before.
+    fn loaded(old: Option<ServiceState>, mut durable: DurableState, loaded: LoadedService) -> ServiceState {
+        let LoadedService { service: _, routes, ask: _, policy, plan, premises, freezes, silent: _ } = loaded;
+        // The file's URL is what a person said last.
+        for (origin, url) in durable.origins.iter_mut().zip(&premises.urls) {
+            *origin = origin.take().filter(|origin| origin.instead_of == *url);
+        }
+        let Some(old) = old else {
+            return ServiceState { routes, premises, freezes, ..ServiceState::unseen(durable, policy, plan) };
+        };
+        for side in Environment::BOTH.into_iter().filter(|side| premises.has_moved(*side, &old.premises)) {
+            *side.of_mut(&mut durable.versions) = None;
+        }
+        // A reload of the same routes and policy is no fresh start for a bad candidate.
+        let watch = old.watch.filter(|_| old.routes == routes && old.policy == policy);
+        // What is somewhere else now does not get the rest of the clients.
+        let returning = old.returning.filter(|_| old.premises.urls == premises.urls);
+        ServiceState { durable, routes, policy, plan, premises, freezes, watch, returning, ..old }
+    }
+
+    /// The freeze of a window that is open, and that the file no longer has: it holds until its end.
+    fn open_window_without(&self, loaded: &LoadedService, wall: u64) -> Option<DeployFreeze> {
+        let gone = self.freezes.iter().filter(|window| !loaded.freezes.contains(window));
+        let open = gone.filter_map(|window| Some((window.open_until(wall)?, window)));
+        let (until, window) = open.max_by_key(|(until, _)| *until)?;
+        // One that holds for longer stays.
+        let outlasts = |freeze: &DeployFreeze| freeze.until.is_none_or(|other| other >= until);
+        let freeze =
+            DeployFreeze { who: Component::File.name().to_owned(), why: window.text().to_owned(), until: Some(until) };
+        self.durable.freeze.as_ref().is_none_or(|freeze| !outlasts(freeze)).then_some(freeze)
+    }
+}
+
+/// What a file that has been taken means for a service.
+struct Arrival {
+    ask: SplitRequest,
+    /// As it was before, unless nobody has seen it yet.
+    known: Option<DurableState>,
+    /// It was not served until now, by this process at least.
+    woken: bool,
+    /// The service was left out for a while.
+    returned: bool,
+    silent: Option<SilentActive>,
+    /// The open window that the file has taken out.
+    window: Option<DeployFreeze>,
+}
+
 impl ServiceUpdate<'_> {
-    /// What the file changes of a service that it names. `known`: as it was before, unless nobody has seen it yet.
-    /// `had_no_weight`: the file before this one named none.
+    fn arrive(&mut self, arrival: Arrival) -> Vec<Effect> {
+        let Arrival { ask, known, woken, returned, silent, window } = arrival;
+        let had_no_weight = self.state.ask.replace(ask).is_some_and(|before| before.weight.is_none());
+        let mut effects: Vec<Effect> = window.into_iter().flat_map(|window| self.keep_window(window)).collect();
+        effects.extend(self.loaded(ask, known, had_no_weight));
+        effects.extend(self.end_without_premises(returned));
+        effects.extend(self.watch_anew());
+        effects.extend(silent.into_iter().flat_map(|silent| self.tell_silent(&silent)));
+        effects.extend(self.preflight().filter(|_| woken));
+        effects.extend(self.order_suites());
+        effects
+    }
+
+    /// A freeze does not end because somebody has taken its window out of the file.
+    fn keep_window(&mut self, window: DeployFreeze) -> Vec<Effect> {
+        let why = format!(
+            "the window {} is open and no longer in the routing file: it holds until its end, or until `cutover unfreeze`",
+            window.why
+        );
+        self.alter(ChangeNote::by(Component::File, ChangeKind::Freeze, why), |durable| durable.freeze = Some(window))
+    }
+
+    /// What the file changes of the split. `known`: as it was before, unless nobody has seen it yet. `had_no_weight`:
+    /// the file before this one named none.
     fn loaded(&mut self, ask: SplitRequest, known: Option<DurableState>, had_no_weight: bool) -> Vec<Effect> {
         let (kind, why) = match &known {
             None => (ChangeKind::Added, "first seen in the routing file".to_owned()),
@@ -123,16 +159,7 @@ impl ServiceUpdate<'_> {
                     return Vec::new();
                 }
                 // After a restart nobody could refuse the file, so what it asks for waits.
-                let raises = known.is_raised_by(asked);
-                let until = match () {
-                    () if known.is_under_way() && (!asked.weight.is_zero() || known.is_swapped_by(asked)) => {
-                        Some("while a rollout is under way")
-                    }
-                    () if raises && known.stopped => Some("in an emergency stop"),
-                    () if raises && self.state.frozen(self.wall()).is_some() => Some("in a freeze"),
-                    () => None,
-                };
-                if let Some(until) = until {
+                if let Some(until) = self.not_followed(asked, known) {
                     let text = format!(
                         "active = \"{}\", weight = {} in the routing file is not followed {until}: save it again afterwards",
                         asked.active, asked.weight
@@ -146,40 +173,22 @@ impl ServiceUpdate<'_> {
         let change = self.change(ChangeNote::by(Component::File, kind, why), known);
         told(AnnouncementLevel::Info, change).into()
     }
-}
 
-impl ServiceState {
-    /// Whether a file may say what it says of this service: while a rollout runs, it may only abort it, and keeps what the
-    /// rollout is about; a freeze and a stop hold for it as for everybody.
-    fn may_follow(&self, loaded: &LoadedService, wall: u64) -> Result<(), RolloutError> {
-        let (durable, service) = (&self.durable, loaded.service.clone());
-        let asked = loaded.ask.after(durable.asked);
-        let changes = asked != durable.asked;
-        if let Some(release) = durable.release.as_ref().filter(|release| release.phase.is_under_way()) {
-            let (title, phase) = (release.title().to_owned(), release.phase.name());
-            if changes && (!asked.weight.is_zero() || durable.is_swapped_by(asked)) {
-                return Err(RolloutError::FileDuringRollout { service, asked: asked.weight, title, phase });
+    /// Until when the split is not what the file asks for, in words; `None` if it may be.
+    fn not_followed(&self, asked: RequestedSplit, known: &DurableState) -> Option<&'static str> {
+        let raises = known.is_raised_by(asked);
+        match () {
+            () if known.is_under_way() && (!asked.weight.is_zero() || known.is_swapped_by(asked)) => {
+                Some("while a rollout is under way")
             }
-            if let Some(route) = release.functions.iter().find(|route| !loaded.routes.contains(route)) {
-                return Err(RolloutError::RouteInUse { service, route: route.clone(), title, phase });
+            () if raises && known.stopped => Some("in an emergency stop"),
+            () if raises && self.state.frozen(self.wall()).is_some() => Some("in a freeze"),
+            () if raises && self.state.quarantined_by(asked, &self.state.premises).is_some() => {
+                Some("while the version there is one that was rolled back")
             }
-        }
-        let raises = changes && durable.is_raised_by(asked);
-        if raises && durable.stopped {
-            return Err(RolloutError::FileDuringStop { service, asked: asked.weight });
-        }
-        match self.frozen(wall).filter(|_| raises) {
-            Some(DeployFreeze { who, why, .. }) => {
-                Err(RolloutError::FileDuringFreeze { service, asked: asked.weight, who, why })
-            }
-            None => Ok(()),
+            () => None,
         }
     }
-}
-
-/// Whether two lists of URLs have one in common: an address more or less is the same version.
-fn share_a_url(one: &str, other: &str) -> bool {
-    one.split(' ').any(|url| other.split(' ').any(|other| url == other))
 }
 
 impl ServiceUpdate<'_> {
@@ -188,19 +197,54 @@ impl ServiceUpdate<'_> {
         let Some(release) = self.state.durable.release.clone().filter(|release| release.phase.is_under_way()) else {
             return Vec::new();
         };
-        let (side, title) = (release.environment, release.title());
-        let url = self.state.url(side);
+        let side = release.environment;
+        let (url, host) = (self.state.url(side), side.of(&self.state.premises.hosts));
         let moved = release.url.as_ref().filter(|before| !share_a_url(before, url));
+        let renamed = release.host.as_ref().filter(|before| *before != host);
         let gone = release.functions.iter().find(|route| !self.state.routes.contains(route));
-        let why = match (moved, gone) {
-            (Some(before), _) => format!("{side} is {url} now, and not {before}, which was tried"),
-            (None, Some(route)) => format!("its route {route} is gone from the routing file"),
-            (None, None) if returned => "the service was not in the routing file for a while".to_owned(),
-            (None, None) => return Vec::new(),
+        let why = match (moved, renamed, gone) {
+            (Some(before), _, _) => format!("{side} is {url} now, and not {before}, which was tried"),
+            (None, Some(before), _) => {
+                format!("the Host that {side} is sent is {host} now, and not {before}, which was tried")
+            }
+            (None, None, Some(route)) => format!("its route {route} is gone from the routing file"),
+            (None, None, None) if returned => "the service was not in the routing file for a while".to_owned(),
+            (None, None, None) => return Vec::new(),
         };
+        self.end_for(&why)
+    }
+
+    /// Ends the rollout of a service that was gone from the file when Cutover started.
+    fn end_without_service(&mut self) -> Vec<Effect> {
+        self.end_for("the service is gone from the routing file")
+    }
+
+    fn end_for(&mut self, why: &str) -> Vec<Effect> {
+        let release = self.state.durable.release.as_ref();
+        let title = release.map_or("the rollout", |release| release.title());
         let said = format!("{title} is over at {}: {why}; deploy again", self.state.durable.weight);
         let note = ChangeNote::by(Component::File, ChangeKind::Abort, said);
-        self.alter(note, |durable| durable.abort(&why))
+        self.alter(note, |durable| durable.abort(why))
+    }
+
+    /// A promoted side that is somewhere else now is watched as if it had just been promoted.
+    fn watch_anew(&mut self) -> Vec<Effect> {
+        let Some(release) = self.state.durable.release.clone().filter(|release| release.is_watched()) else {
+            return Vec::new();
+        };
+        let (side, url) = (release.environment, self.state.url(release.environment).to_owned());
+        let Some(before) = release.url.as_ref().filter(|before| !share_a_url(before, &url)) else { return Vec::new() };
+        let why = format!(
+            "{side} is {url} now, and not {before}, which was promoted: it is watched for another {}",
+            release.plan.watch
+        );
+        self.state.end_watch(self.now, false);
+        self.state.clocked = StepClock::default();
+        self.alter(ChangeNote::by(Component::File, ChangeKind::Warning, why), |durable| {
+            if let Some(release) = &mut durable.release {
+                (release.url, release.spent, release.requests) = (Some(url), Millis::ZERO, 0);
+            }
+        })
     }
 
     /// Active did not answer when Cutover started: what that means, and what would help.

@@ -1,5 +1,6 @@
 //! What operators may ask for, and why it may be refused.
 
+use crate::rollout::premises::{FilePlace, ForbiddenChange};
 use crate::rollout::{DeployedOrigin, RuntimeOverlay};
 use crate::traffic::split::Weight;
 
@@ -28,10 +29,11 @@ pub struct Requester {
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub enum OperatorAction {
     Deploy(DeployRequest),
-    /// Set the candidate's weight to this, at once or by the plan's steps.
+    /// Set the candidate's weight to this, at once or by the plan's steps. `force`: even if its version was rolled back.
     Shift {
         weight: Weight,
         gradual: bool,
+        force: bool,
     },
     Pause,
     Resume,
@@ -93,9 +95,9 @@ pub enum RolloutError {
     #[error("{service} has no rollout under way")]
     NoRollout { service: String },
     #[error(
-        "route `{route}` is gone from the routing file, but {title}, which is {phase}, is a rollout of it: keep the route until the rollout ends, or abort it"
+        "route `{route}` is {changed}, but {title}, which is {phase}, is a rollout of it: keep the route until the rollout ends, or abort it"
     )]
-    RouteInUse { service: String, route: String, title: String, phase: &'static str },
+    RouteInUse { service: String, route: String, changed: &'static str, title: String, phase: &'static str },
     #[error(
         "{service} is gone from the routing file, but has a rollout under way: {title} is {phase}; keep it until the rollout ends, or abort it"
     )]
@@ -122,8 +124,10 @@ pub enum RolloutError {
     NothingToApprove { service: String },
     #[error("{service}: the preflight is still running")]
     InPreflight { service: String },
-    #[error("{service} is frozen by {who}: {why}; the routing file may not raise its weight to {asked}")]
-    FileDuringFreeze { service: String, asked: Weight, who: String, why: String },
+    #[error("{service} is frozen by {who}: {why}; {}", change.what)]
+    FileDuringFreeze { service: String, change: Box<ForbiddenChange>, who: String, why: String },
+    #[error("{service}: version {version}, which would get clients, was rolled back (journal entry {entry})")]
+    FileQuarantined { service: String, version: String, entry: u64 },
     #[error(
         "{service} is stopped: the routing file may not raise its weight to {asked} before the emergency is cleared"
     )]
@@ -137,12 +141,14 @@ pub enum RolloutError {
 }
 
 impl RolloutError {
-    /// The service whose weight a routing file may not set, if that is what is wrong.
-    pub fn refused_weight(&self) -> Option<&str> {
+    /// Where the routing file says what it may not, and of which service.
+    pub fn place(&self) -> Option<(&str, FilePlace)> {
         match self {
+            RolloutError::FileDuringFreeze { service, change, .. } => Some((service, change.place.clone())),
+            RolloutError::RouteInUse { service, route, .. } => Some((service, FilePlace::Route(route.clone()))),
             RolloutError::FileDuringRollout { service, .. }
-            | RolloutError::FileDuringFreeze { service, .. }
-            | RolloutError::FileDuringStop { service, .. } => Some(service),
+            | RolloutError::FileQuarantined { service, .. }
+            | RolloutError::FileDuringStop { service, .. } => Some((service, FilePlace::Split)),
             _ => None,
         }
     }

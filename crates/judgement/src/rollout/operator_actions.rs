@@ -4,9 +4,10 @@ use crate::rollout::journal_entries::{Actor, ChangeNote};
 use crate::rollout::release::{Release, RolloutPhase, SuiteGate};
 use crate::rollout::service_update::ServiceUpdate;
 use crate::rollout::{
-    ChangeKind, DeployFreeze, DeployRequest, DurableState, Effect, OperatorAction, PreflightRequest, Requester,
-    RolloutError,
+    ChangeKind, DeployFreeze, DeployRequest, DurableState, Effect, OperatorAction, PreflightRequest,
+    QuarantinedVersion, Requester, RolloutError,
 };
+use crate::time::Millis;
 use crate::traffic::split::Weight;
 
 const LONGEST_VERSION: usize = 128;
@@ -29,7 +30,7 @@ impl ServiceUpdate<'_> {
         let as_asked = |what: &'static str| Err(RolloutError::AsAsked { service: self.name.to_owned(), what });
         match act {
             OperatorAction::Deploy(deploy) => self.deploy(&durable, deploy, note),
-            OperatorAction::Shift { weight, gradual } => self.shift(&durable, weight, gradual, note),
+            OperatorAction::Shift { weight, gradual, force } => self.shift(&durable, weight, (gradual, force), note),
             OperatorAction::Pause => self.pause_by_hand(&durable, note),
             OperatorAction::Resume => self.resume(&durable, note),
             OperatorAction::Approve => self.approve(&durable, note),
@@ -166,11 +167,15 @@ impl ServiceUpdate<'_> {
             None => Vec::new(),
         };
         let note = note(ChangeKind::Deploy, &format!("deploying {version}{limits} to {candidate}{rescued}{passed}"));
-        let url = origin.as_ref().map_or_else(|| candidate.of(&self.state.urls).clone(), |origin| origin.url.clone());
+        let url = origin
+            .as_ref()
+            .map_or_else(|| candidate.of(&self.state.premises.urls).clone(), |origin| origin.url.clone());
+        let host = Some(candidate.of(&self.state.premises.hosts).clone());
         let release = Release {
             version: Some(version.clone()),
             environment: candidate,
             url: Some(url),
+            host,
             rescue,
             passes_freeze: pass_freeze,
             functions,
@@ -182,9 +187,7 @@ impl ServiceUpdate<'_> {
             durable.latch = None;
             durable.quarantine.retain(|before| before.version != version);
             *candidate.of_mut(&mut durable.versions) = Some(version);
-            if origin.is_some() {
-                *candidate.of_mut(&mut durable.origins) = origin;
-            }
+            *candidate.of_mut(&mut durable.origins) = origin;
             durable.rollout += 1;
             durable.epoch += 1;
             durable.release = Some(release);
@@ -227,11 +230,15 @@ impl ServiceUpdate<'_> {
         &mut self,
         durable: &DurableState,
         weight: Weight,
-        gradual: bool,
+        (gradual, force): (bool, bool),
         note: impl Fn(ChangeKind, &str) -> ChangeNote,
     ) -> Result<Vec<Effect>, RolloutError> {
         if weight > durable.weight {
             self.may_raise(false)?;
+            let before = durable.quarantined(durable.active.other()).filter(|_| !force);
+            if let Some(QuarantinedVersion { version, entry }) = before.cloned() {
+                return Err(RolloutError::Quarantined { service: self.name.to_owned(), version, entry });
+            }
         } else if durable.stopped {
             return Err(RolloutError::Stopped { service: self.name.to_owned() });
         }
@@ -253,12 +260,14 @@ impl ServiceUpdate<'_> {
                 Some(release) => Release { plan: release.plan.up_to(weight), ..release.clone() },
                 None => Release {
                     url: Some(self.state.url(candidate).to_owned()),
+                    host: Some(candidate.of(&self.state.premises.hosts).clone()),
                     ..Release::begin(self.state.plan.up_to(weight), candidate, note.by.who.clone(), self.wall())
                 },
             };
             return Ok(self.alter(note, |durable| {
                 durable.settle();
                 durable.latch = None;
+                durable.forgive_candidate();
                 // The first step above its current weight.
                 let step = release.plan.steps.iter().position(|step| step.weight > durable.weight).unwrap_or(0);
                 if let Some(to) = release.plan.steps.get(step) {
@@ -274,6 +283,7 @@ impl ServiceUpdate<'_> {
             durable.set_weight(weight);
             if !weight.is_zero() {
                 durable.latch = None;
+                durable.forgive_candidate();
             }
             // A person has taken over: the plan is paused until it is resumed.
             durable.pause(who, format!("shifted to {weight} by hand"));
@@ -297,9 +307,14 @@ impl ServiceUpdate<'_> {
             return Err(RolloutError::Reached { service: self.name.to_owned(), weight: durable.weight });
         }
         let note = note(ChangeKind::Resume, &format!("{} resumed at {}", release.title(), durable.weight));
+        self.state.news.past_deadline = None;
         let mut effects = self.alter(note, |durable| {
             let Some(release) = &mut durable.release else { return };
             release.pause = None;
+            // A person's word gives it as much time again.
+            if release.plan.deadline.is_some_and(|deadline| release.lasted >= deadline) {
+                release.lasted = Millis::ZERO;
+            }
             if pause.phase == RolloutPhase::Preflight {
                 release.phase = RolloutPhase::Preflight;
                 return;

@@ -18,6 +18,9 @@ pub struct Release {
     /// Where it was when it started: what is there later is another version.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub url: Option<String>,
+    /// The Host that it was sent then.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub host: Option<String>,
     /// A person's word that it is promoted as soon as it has passed its preflight.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub rescue: bool,
@@ -108,6 +111,7 @@ impl Release {
             version: None,
             environment,
             url: None,
+            host: None,
             rescue: false,
             passes_freeze: false,
             functions: Vec::new(),

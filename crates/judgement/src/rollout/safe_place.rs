@@ -2,10 +2,11 @@
 //! when it is asked. If it does not, everything stays where it is, and people are told what would help.
 
 use crate::rollout::held_rollback::{HeldRollback, RollbackGround};
-use crate::rollout::journal_entries::{ChangeNote, told};
+use crate::rollout::journal_entries::{ChangeNote, Component, told};
 use crate::rollout::service_update::ServiceUpdate;
 use crate::rollout::{AnnouncementLevel, ChangeKind, Effect, ProbeRequest};
 use crate::time::Millis;
+use crate::traffic::Environment;
 
 /// A verdict that nobody has reached again for this long no longer stands.
 const STANDS: Millis = Millis::seconds(3);
@@ -91,18 +92,38 @@ impl ServiceUpdate<'_> {
 }
 
 impl ServiceUpdate<'_> {
-    /// At a tick: a gradual rollback goes on.
-    pub(super) fn go_on_returning(&mut self) -> Option<Effect> {
-        let returning = self.state.returning.as_mut()?;
+    /// At a tick: a gradual rollback goes on. Where its target goes down on the way, the clients go back to the side that
+    /// still answers, and it begins anew when the target is up.
+    pub(super) fn go_on_returning(&mut self) -> Vec<Effect> {
+        let target = self.state.durable.active;
+        let [is_up, other_is_up] = [target, target.other()].map(|side| *side.of(&self.state.up));
+        let Some(returning) = self.state.returning.as_mut() else { return Vec::new() };
+        let turns_back = !is_up && other_is_up;
+        let was_back = std::mem::replace(&mut returning.turned_back, turns_back);
+        if turns_back {
+            returning.begin_again(self.now);
+            return if was_back { Vec::new() } else { self.tell_turned_back(target) };
+        }
         let left = returning.left_at(self.now);
         if !left.is_zero() && returning.left.basis_points() - left.basis_points() < NOTCH {
-            return None;
+            return Vec::new();
         }
         returning.left = left;
         if left.is_zero() {
             self.state.returning = None;
         }
         self.sequence.generation += 1;
-        Some(Effect::Publish)
+        vec![Effect::Publish]
+    }
+
+    fn tell_turned_back(&mut self, target: Environment) -> Vec<Effect> {
+        self.sequence.generation += 1;
+        let why = format!(
+            "{target} is down by its health checks: its share of the clients is back on {}, and returns when {target} is up",
+            target.other()
+        );
+        let before = self.state.durable.clone();
+        let change = self.change(ChangeNote::by(Component::Health, ChangeKind::RollbackHeld, why), Some(before));
+        [Effect::Publish].into_iter().chain(told(AnnouncementLevel::Critical, change)).collect()
     }
 }

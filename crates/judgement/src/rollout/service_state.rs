@@ -10,6 +10,7 @@ use crate::rollout::held_rollback::{GradualReturn, HeldRollback, LastServed};
 use crate::rollout::journal_entries::Component;
 use crate::rollout::ledger::OpenLedger;
 use crate::rollout::plan::RolloutPlan;
+use crate::rollout::premises::FilePremises;
 use crate::rollout::release::{Release, RolloutPhase};
 use crate::rollout::service_watch::{GuardReading, ServiceWatch};
 use crate::rollout::suite_run::{SuiteRun, suites};
@@ -26,8 +27,7 @@ pub(super) struct ServiceState {
     pub(super) routes: Vec<String>,
     pub(super) policy: GuardPolicy,
     pub(super) plan: RolloutPlan,
-    /// Where the file sends the environments, by [`Environment::index`].
-    pub(super) urls: [String; 2],
+    pub(super) premises: FilePremises,
     pub(super) freezes: Vec<FreezeWindow>,
     /// What the last file asked for; `None` before the first.
     pub(super) ask: Option<SplitRequest>,
@@ -54,18 +54,13 @@ pub(super) struct ServiceState {
 
 impl ServiceState {
     /// Before anyone has looked at it.
-    pub(super) fn unseen(
-        durable: DurableState,
-        routes: Vec<String>,
-        policy: GuardPolicy,
-        plan: RolloutPlan,
-    ) -> ServiceState {
+    pub(super) fn unseen(durable: DurableState, policy: GuardPolicy, plan: RolloutPlan) -> ServiceState {
         ServiceState {
             durable,
-            routes,
+            routes: Vec::new(),
             policy,
             plan,
-            urls: Default::default(),
+            premises: FilePremises::default(),
             freezes: Vec::new(),
             ask: None,
             failing: [false; 2],
@@ -94,7 +89,7 @@ impl ServiceState {
     /// Where an environment is: the file's URL, or a deploy's.
     pub(super) fn url(&self, side: Environment) -> &str {
         let deployed = side.of(&self.durable.origins).as_ref();
-        deployed.map_or_else(|| side.of(&self.urls).as_str(), |origin| origin.url.as_str())
+        deployed.map_or_else(|| side.of(&self.premises.urls).as_str(), |origin| origin.url.as_str())
     }
 
     /// The freeze in force at a time of day, in milliseconds since 1970: a person's, or one of the file's windows.

@@ -27,7 +27,7 @@ fn file_of(active: &str, weight: f64) -> Event {
         ask: SplitRequest { active: Some(active), weight: Some(percent(weight)) },
         policy: GuardPolicy::standard(),
         plan: RolloutPlan::standard(),
-        urls: Default::default(),
+        premises: FilePremises::default(),
         freezes: Vec::new(),
         silent: None,
     }])
@@ -151,13 +151,17 @@ fn swapping_the_active_environment_in_the_file_frees_every_pin() {
 #[test]
 fn commands_outweigh_the_file_and_the_stop_outweighs_commands() {
     let mut state = started(10.0);
-    state.apply(command(OperatorAction::Shift { weight: percent(30.0), gradual: false }), Millis(1)).unwrap();
+    state
+        .apply(command(OperatorAction::Shift { weight: percent(30.0), gradual: false, force: false }), Millis(1))
+        .unwrap();
     state.apply(file(10.0), Millis(2)).unwrap();
     assert_eq!(state.split("shop").unwrap().weight, percent(30.0), "the file did not change");
     state.apply(command(OperatorAction::Stop), Millis(3)).unwrap();
     assert!(state.split("shop").unwrap().stopped);
     assert_eq!(
-        state.apply(command(OperatorAction::Shift { weight: percent(1.0), gradual: false }), Millis(4)).unwrap_err(),
+        state
+            .apply(command(OperatorAction::Shift { weight: percent(1.0), gradual: false, force: false }), Millis(4))
+            .unwrap_err(),
         RolloutError::Stopped { service: "shop".into() }
     );
     state.apply(command(OperatorAction::Clear), Millis(5)).unwrap();
@@ -248,7 +252,7 @@ fn a_file_that_loses_its_weight_for_a_moment_asks_for_nothing() {
             ask,
             policy: GuardPolicy::standard(),
             plan: RolloutPlan::standard(),
-            urls: Default::default(),
+            premises: FilePremises::default(),
             freezes: Vec::new(),
             silent: None,
         }])
@@ -283,7 +287,7 @@ fn a_raised_weight_is_no_drop_in_throughput() {
             ask: SplitRequest { active: None, weight: Some(percent(weight)) },
             policy: GuardPolicy { evidence: None, triggers: vec![trigger.clone()] },
             plan: RolloutPlan::standard(),
-            urls: Default::default(),
+            premises: FilePremises::default(),
             freezes: Vec::new(),
             silent: None,
         }])

@@ -23,6 +23,8 @@ pub const DEFAULT_ROUTE: &str = "default";
 #[derive(Clone, Debug, Default)]
 pub struct Routes {
     names: Vec<String>,
+    /// By route, as the file says them.
+    patterns: Vec<String>,
     exact: HashMap<String, RouteIndex>,
     prefixes: Prefixes,
     /// Longest pattern first.
@@ -38,6 +40,7 @@ impl Routes {
         for (name, pattern) in routes {
             let at = RouteIndex(all.names.len() as u32);
             all.names.push(name);
+            all.patterns.push(pattern.clone());
             match pattern.strip_suffix('*').filter(|rest| rest.ends_with('/') && !rest.contains('*')) {
                 Some(prefix) => prefixes.push((prefix.to_owned(), at)),
                 None if pattern.contains('*') => all.globs.push((Glob::new(&pattern), pattern.len(), at)),
@@ -66,6 +69,11 @@ impl Routes {
     /// The names in file order, without the default route.
     pub fn names(&self) -> &[String] {
         &self.names
+    }
+
+    /// Every name with its path as the file says it, in file order.
+    pub fn named_patterns(&self) -> impl Iterator<Item = (&str, &str)> {
+        self.names.iter().zip(&self.patterns).map(|(name, path)| (name.as_str(), path.as_str()))
     }
 
     /// A route by its name; `Some(None)` for `default`.

@@ -133,7 +133,7 @@ fn set_out(sidecar: Sidecar) -> Sidecar {
             act,
         })
     };
-    let act = OperatorAction::Shift { weight: Weight::ZERO, gradual: false };
+    let act = OperatorAction::Shift { weight: Weight::ZERO, gradual: false, force: false };
     sidecar.handle(SidecarInput::Command { command: command(act), load: None, answer: answer.clone() }, Millis(2));
     let act = OperatorAction::Deploy(DeployRequest { version: "2.0.1".into(), ..DeployRequest::default() });
     sidecar.handle(SidecarInput::Command { command: command(act), load: None, answer }, Millis(3));

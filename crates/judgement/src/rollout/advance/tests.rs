@@ -4,12 +4,13 @@ use crate::guard::GuardPolicy;
 use crate::guard::trigger::{Metric, Trigger, TriggerAction};
 use crate::guard::window::{AnswerCounts, JudgedTotals};
 use crate::rollout::freeze_window::FreezeWindow;
-use crate::rollout::plan::{PlanStep, RolloutPlan};
+use crate::rollout::plan::{OnFailure, PlanStep, RolloutPlan};
 use crate::rollout::release::RolloutPhase;
 use crate::rollout::*;
 
 mod gate;
 mod held;
+mod locks;
 mod people;
 mod premises;
 mod restart;
@@ -35,7 +36,7 @@ struct Bench {
     /// How often its progress was stored.
     kept: usize,
     routes: Vec<String>,
-    urls: [String; 2],
+    premises: FilePremises,
     freezes: Vec<FreezeWindow>,
     /// What a side says that a rollback would go to.
     answers: Result<String, String>,
@@ -55,7 +56,21 @@ fn deploy(version: &str) -> OperatorAction {
 }
 
 fn shift(weight: f64, gradual: bool) -> OperatorAction {
-    OperatorAction::Shift { weight: percent(weight), gradual }
+    OperatorAction::Shift { weight: percent(weight), gradual, force: false }
+}
+
+/// A file that asks for this split.
+fn loaded(bench: &Bench, active: Option<Environment>, weight: Option<f64>) -> Event {
+    Event::Loaded(vec![LoadedService {
+        service: "shop".into(),
+        routes: bench.routes.clone(),
+        ask: SplitRequest { active, weight: weight.map(percent) },
+        policy: GuardPolicy::standard(),
+        plan: plan(),
+        premises: bench.premises.clone(),
+        freezes: vec![],
+        silent: None,
+    }])
 }
 
 impl Bench {
@@ -74,7 +89,10 @@ impl Bench {
             orders: vec![],
             kept: 0,
             routes: vec!["default".into(), "api".into()],
-            urls: ["http://blue:80".into(), "http://green:80 http://green:81".into()],
+            premises: FilePremises {
+                urls: ["http://blue:80".into(), "http://green:80 http://green:81".into()],
+                ..FilePremises::default()
+            },
             freezes: vec![],
             answers: Ok("answers".into()),
         };
@@ -97,7 +115,7 @@ impl Bench {
             ask: SplitRequest { active: None, weight: Some(percent(self.asked)) },
             policy,
             plan: self.plan.clone(),
-            urls: self.urls.clone(),
+            premises: self.premises.clone(),
             freezes: self.freezes.clone(),
             silent: None,
         };

@@ -1,7 +1,6 @@
 //! Suites at a rollout's steps: what they hold, what they roll back, and whose answer counts.
 
 use super::*;
-use crate::rollout::plan::OnFailure;
 use crate::rollout::release::SuiteGate;
 
 mod drawn;

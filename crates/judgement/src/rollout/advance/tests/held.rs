@@ -152,3 +152,27 @@ fn a_person_may_have_the_rest_of_a_return_at_once() {
     assert_eq!((share(&bench), bench.entry().why.as_str()), (0.0, "the rest at once"));
     assert!(bench.order(OperatorAction::Rollback).is_err());
 }
+
+#[test]
+fn a_return_turns_back_while_its_target_is_down() {
+    let mut bench = Bench::new(RolloutPlan { return_over: Millis::seconds(30), ..plan() });
+    bench.order(deploy("2.0.0")).unwrap();
+    bench.preflighted(Ok(""));
+    bench.run(40);
+    bench.order(OperatorAction::Rollback).unwrap();
+    let share = |bench: &Bench| bench.state.split("shop").unwrap().weight;
+    let checked = |up: bool| {
+        let (service, environment, why) = ("shop".to_owned(), Environment::Blue, String::new());
+        Event::Health { service, environment, up, why, rollback: false, quiet: true }
+    };
+    bench.run(15);
+    assert!(share(&bench) < percent(30.0));
+    bench.apply(checked(false)).unwrap();
+    assert_eq!(bench.run(40), [ChangeKind::RollbackHeld]);
+    assert_eq!(share(&bench), percent(50.0));
+    bench.apply(checked(true)).unwrap();
+    bench.run(15);
+    assert!((percent(20.0)..percent(30.0)).contains(&share(&bench)), "{}", share(&bench));
+    bench.run(20);
+    assert_eq!(share(&bench), Weight::ZERO);
+}

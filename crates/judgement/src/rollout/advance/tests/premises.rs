@@ -1,4 +1,4 @@
-//! What a rollout is about: a file that changes it is refused, or ends it; and freezes hold for everybody.
+//! What a rollout is about: a file that changes it is refused, or ends it.
 
 use super::*;
 
@@ -11,10 +11,10 @@ fn another_origin_does_not_inherit_the_share_of_what_was_tried() {
     let mut bench = under_way();
     bench.run(40);
     assert_eq!(bench.at(), (RolloutPhase::Shifting, 50.0));
-    bench.urls[1] = "http://green:81 http://green:82".into();
+    bench.premises.urls[1] = "http://green:81 http://green:82".into();
     bench.load().unwrap();
     assert_eq!(bench.at(), (RolloutPhase::Shifting, 50.0), "an address more or less is the same version");
-    bench.urls[1] = "http://other:80".into();
+    bench.premises.urls[1] = "http://other:80".into();
     bench.load().unwrap();
     assert_eq!(bench.at(), (RolloutPhase::Aborted, 0.0));
     let entry = bench.entry();
@@ -78,89 +78,6 @@ fn a_rescue_skips_the_plan_but_not_the_preflight() {
 }
 
 #[test]
-fn a_freeze_and_a_stop_hold_for_the_file() {
-    let mut bench = Bench::new(plan());
-    bench.order(OperatorAction::Freeze { until: None }).unwrap();
-    bench.asked = 50.0;
-    let refused = bench.load().unwrap_err();
-    assert!(matches!(&refused, RolloutError::FileDuringFreeze { who, .. } if who == "ann"), "{refused}");
-    assert_eq!(refused.refused_weight(), Some("shop"));
-    bench.order(OperatorAction::Unfreeze).unwrap();
-    bench.order(OperatorAction::Stop).unwrap();
-    assert!(matches!(bench.load().unwrap_err(), RolloutError::FileDuringStop { .. }));
-    bench.order(OperatorAction::Clear).unwrap();
-    bench.load().unwrap();
-    assert_eq!(bench.durable().weight, percent(50.0));
-    bench.order(OperatorAction::Freeze { until: None }).unwrap();
-    for less in [20.0, 0.0] {
-        bench.asked = less;
-        bench.load().unwrap();
-        assert_eq!(bench.durable().weight, percent(less), "nothing keeps a person from taking a share back");
-    }
-}
-
-#[test]
-fn a_window_freezes_by_the_clock_on_the_wall_and_one_who_may_passes_it_on_record() {
-    let mut bench = Bench::new(plan());
-    bench.freezes = vec![FreezeWindow::parse("Fri 16:00–Mon 08:00 UTC").unwrap()];
-    bench.load().unwrap();
-    let friday = crate::time::parse_rfc3339("2026-11-27T15:59:00Z").unwrap();
-    bench.state.tell_time(friday, Millis(bench.now));
-    bench.order(deploy("2.0.0")).unwrap();
-    bench.preflighted(Ok(""));
-    assert_eq!(bench.run(40), [ChangeKind::Step]);
-    // Past four o'clock nothing moves, and that is said.
-    assert_eq!(bench.run(120), [ChangeKind::Waiting]);
-    assert_eq!((bench.at(), bench.waiting().as_str()), ((RolloutPhase::Shifting, 50.0), "frozen"));
-    bench.asked = 60.0;
-    bench.order(OperatorAction::Abort).unwrap();
-    assert!(matches!(bench.load().unwrap_err(), RolloutError::FileDuringFreeze { who, .. } if who == "file"));
-    assert!(matches!(bench.order(deploy("2.0.1")).unwrap_err(), RolloutError::Frozen { .. }));
-    let passing = DeployRequest { version: "2.0.1".into(), pass_freeze: true, ..DeployRequest::default() };
-    bench.order(OperatorAction::Deploy(passing)).unwrap();
-    assert_eq!(bench.entry().why, "deploying 2.0.1 to green, past the freeze by file (Fri 16:00–Mon 08:00 UTC)");
-    bench.preflighted(Ok(""));
-    assert_eq!(bench.run(40), [ChangeKind::Step], "it goes on in the window");
-    // The host slept through the weekend.
-    let monday = crate::time::parse_rfc3339("2026-11-30T08:00:00Z").unwrap();
-    bench.state.tell_time(monday, Millis(bench.now));
-    assert!(bench.state.views(Millis(bench.now))[0].freeze.is_none());
-}
-
-fn loaded(bench: &Bench, active: Option<Environment>, weight: Option<f64>) -> Event {
-    Event::Loaded(vec![LoadedService {
-        service: "shop".into(),
-        routes: bench.routes.clone(),
-        ask: SplitRequest { active, weight: weight.map(percent) },
-        policy: GuardPolicy::standard(),
-        plan: plan(),
-        urls: bench.urls.clone(),
-        freezes: vec![],
-        silent: None,
-    }])
-}
-
-#[test]
-fn a_file_swaps_the_roles_neither_during_a_rollout_nor_in_a_stop_not_even_at_a_start() {
-    let green = Some(Environment::Green);
-    for stopped in [false, true] {
-        let mut bench = under_way();
-        if stopped {
-            bench.order(OperatorAction::Stop).unwrap();
-        }
-        let swap = loaded(&bench, green, Some(0.0));
-        bench.apply(swap.clone()).unwrap_err();
-        let durable = bench.durable().clone();
-        bench.state = State::restored([("shop".to_owned(), durable)].into(), 5, 5, 1_000_000);
-        bench.apply(swap).unwrap();
-        assert_eq!(bench.durable().active, Environment::Blue, "stopped: {stopped}");
-        let entry = bench.entry();
-        assert_eq!(entry.kind, ChangeKind::Waiting);
-        assert!(entry.why.contains("is not followed") && entry.why.contains("save it again"), "{}", entry.why);
-    }
-}
-
-#[test]
 fn a_file_that_begins_to_say_zero_ends_the_rollout() {
     let mut bench = under_way();
     bench.apply(loaded(&bench, None, None)).unwrap();
@@ -170,11 +87,77 @@ fn a_file_that_begins_to_say_zero_ends_the_rollout() {
 }
 
 #[test]
-fn a_service_does_not_leave_a_freeze_or_a_stop_by_leaving_the_file() {
-    for act in [OperatorAction::Freeze { until: None }, OperatorAction::Stop] {
-        let mut bench = Bench::new(plan());
-        bench.order(act).unwrap();
-        let refused = bench.apply(Event::Loaded(vec![])).unwrap_err();
-        assert!(matches!(refused, RolloutError::ServiceHeld { .. }), "{refused}");
+fn a_route_with_another_path_or_a_host_with_another_name_is_another_rollout() {
+    let mut bench = Bench::new(plan());
+    bench.premises.paths = [("api".to_owned(), "/api/*".to_owned())].into();
+    bench.load().unwrap();
+    let functions = vec!["api".to_owned()];
+    let deploy = DeployRequest { version: "2".into(), functions, ..DeployRequest::default() };
+    bench.order(OperatorAction::Deploy(deploy)).unwrap();
+    bench.preflighted(Ok(""));
+    bench.premises.paths.insert("api".into(), "/other/*".into());
+    let refused = bench.load().unwrap_err();
+    assert_eq!(refused.place(), Some(("shop", FilePlace::Route("api".into()))));
+    bench.premises.paths.insert("api".into(), "/api/*".into());
+    bench.premises.hosts[1] = "green.example".into();
+    bench.load().unwrap();
+    assert_eq!(bench.at(), (RolloutPhase::Aborted, 0.0));
+    assert!(bench.entry().why.contains("Host that green is sent is green.example now"), "{}", bench.entry().why);
+}
+
+#[test]
+fn a_promoted_side_that_is_somewhere_else_is_watched_from_the_start() {
+    let mut bench = Bench::new(RolloutPlan { watch: Millis::seconds(60), ..plan() });
+    bench.order(deploy("2.0.0")).unwrap();
+    bench.preflighted(Ok(""));
+    bench.order(OperatorAction::Promote).unwrap();
+    bench.run(40);
+    bench.premises.urls[1] = "http://green:81 http://green:82".into();
+    bench.load().unwrap();
+    assert_eq!(bench.run(1), [], "an address more or less is the same version");
+    bench.premises.urls[1] = "http://other:80".into();
+    bench.load().unwrap();
+    assert!(bench.entry().why.contains("watched for another 1m"), "{}", bench.entry().why);
+    bench.run(40);
+    assert!(bench.durable().is_watching());
+    bench.run(40);
+    assert!(!bench.durable().is_watching());
+}
+
+#[test]
+fn the_rollout_of_a_service_that_is_gone_at_a_start_is_over_and_that_is_said() {
+    let bench = under_way();
+    let durable = bench.durable().clone();
+    let services = [("shop".to_owned(), durable.clone()), ("other".to_owned(), durable)].into();
+    let mut bench = Bench { state: State::restored(services, 5, 5, 1_000_000), ..bench };
+    bench.load().unwrap();
+    assert_eq!(bench.at(), (RolloutPhase::Shifting, 10.0));
+    let entry = bench.entry();
+    assert_eq!((entry.service.as_str(), entry.kind), ("other", ChangeKind::Abort));
+    assert!(entry.why.contains("gone from the routing file"), "{}", entry.why);
+}
+
+#[test]
+fn a_deploy_without_an_origin_goes_where_the_file_says() {
+    let mut bench = Bench::new(plan());
+    let origin = DeployedOrigin { url: "http://deploy:80".into(), instead_of: bench.premises.urls[1].clone() };
+    let first = DeployRequest { version: "1".into(), origin: Some(origin), ..DeployRequest::default() };
+    bench.order(OperatorAction::Deploy(first)).unwrap();
+    bench.order(OperatorAction::Abort).unwrap();
+    assert!(bench.durable().origins[1].is_some());
+    bench.order(deploy("2")).unwrap();
+    assert_eq!(bench.durable().origins[1], None);
+}
+
+#[test]
+fn a_rollout_that_a_person_resumes_after_its_deadline_has_that_long_again() {
+    let plan = RolloutPlan { deadline: Some(Millis::seconds(20)), on_deadline: OnFailure::Hold, ..plan() };
+    let mut bench = Bench::new(plan);
+    bench.order(deploy("2.0.0")).unwrap();
+    bench.preflighted(Ok(""));
+    for _ in 0..2 {
+        assert!(bench.run(25).contains(&ChangeKind::Deadline));
+        assert_eq!(bench.phase(), RolloutPhase::Paused);
+        bench.order(OperatorAction::Resume).unwrap();
     }
 }
