@@ -45,6 +45,9 @@ pub struct Release {
     #[serde(default)]
     pub lasted: Millis,
     pub approved: bool,
+    /// People have been told that this step waits.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub told: bool,
     /// The result of this step's suites; `None` if they are still running or there are none.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub gate: Option<SuiteGate>,
@@ -123,6 +126,7 @@ impl Release {
             requests: 0,
             lasted: Millis::ZERO,
             approved: false,
+            told: false,
             gate: None,
             who,
             at,
@@ -154,7 +158,7 @@ impl Release {
     /// Enters a step as if it had just arrived there.
     pub fn enter(&mut self, step: usize) {
         (self.step, self.spent, self.requests) = (step, Millis::ZERO, 0);
-        (self.approved, self.gate) = (false, None);
+        (self.approved, self.told, self.gate) = (false, false, None);
         self.phase = if self.is_full() { RolloutPhase::Baking } else { RolloutPhase::Shifting };
         self.pause = None;
     }

@@ -29,8 +29,8 @@ pub(super) struct StepNews {
 }
 
 impl StepNews {
-    pub const fn at(place: (u32, usize, RolloutPhase), now: Millis) -> StepNews {
-        StepNews { place, baked: now, told: false, approval_told: false }
+    pub const fn at(place: (u32, usize, RolloutPhase), now: Millis, told: bool) -> StepNews {
+        StepNews { place, baked: now, told, approval_told: told }
     }
 }
 

@@ -28,7 +28,8 @@ impl ServiceUpdate<'_> {
         };
         let place = (durable.rollout, release.step, release.phase);
         let known = news.step.filter(|step| step.place == place);
-        let step = news.step.insert(known.unwrap_or(StepNews::at(place, now)));
+        // Once is enough, over a restart too.
+        let step = news.step.insert(known.unwrap_or(StepNews::at(place, now, release.told)));
         if reasons.iter().any(|reason| matches!(reason, WaitReason::Bake { .. })) {
             step.baked = now;
         }
@@ -48,6 +49,9 @@ impl ServiceUpdate<'_> {
         }
         let note = ChangeNote::by(Component::Plan, ChangeKind::Waiting, waiting_for(release, reasons, durable.weight));
         let before = durable.clone();
+        if let Some(release) = &mut durable.release {
+            release.told = true;
+        }
         told(AnnouncementLevel::Warning, self.change(note, Some(before))).into()
     }
 

@@ -77,3 +77,15 @@ fn a_file_that_was_edited_while_it_was_down_waits_for_the_end_of_the_rollout() {
     bench.restart();
     assert_eq!(bench.at(), (RolloutPhase::Aborted, 0.0), "taking it back is heard at once");
 }
+
+#[test]
+fn what_a_step_waits_for_is_told_once_over_a_restart_too() {
+    let mut quiet = plan();
+    quiet.steps.iter_mut().for_each(|step| step.requests = 1_000_000);
+    let mut bench = Bench::new(quiet);
+    bench.order(deploy("2.0.0")).unwrap();
+    bench.preflighted(Ok(""));
+    assert_eq!(bench.run(100), [ChangeKind::Waiting]);
+    bench.restart();
+    assert_eq!(bench.run(100), []);
+}
