@@ -6,6 +6,7 @@
 pub mod evidence;
 pub mod latency;
 pub mod levels;
+pub mod long_window;
 pub mod trigger;
 pub mod window;
 
@@ -202,6 +203,18 @@ pub fn sentence(
         return format!(
             "{}: {bad} rounds of {candidate}'s health checks failed in {}, over the limit of {limit}; {good} of {active}'s failed",
             trigger.name, trigger.window
+        );
+    }
+    if trigger.metric == Metric::ThroughputDrop && trigger.is_long() {
+        let before = Some(c.as_before).filter(|before| *before > 0);
+        let before = before.map_or(String::new(), |before| format!(" and {before} as in the time before"));
+        return format!(
+            "{}: {candidate} answered {} in {}, where its share promises {}{before}: {} missing, over {limit}",
+            trigger.name,
+            c.answers,
+            c.span,
+            c.expected,
+            trigger.metric.show(reason.value)
         );
     }
     let beyond = if trigger.metric.is_bad_below() { "under" } else { "over" };

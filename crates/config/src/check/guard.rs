@@ -50,13 +50,24 @@ pub fn trigger(source: &mut SourceFile, typed: &At<TriggerFile>) -> Option<Trigg
         return None;
     };
     let limit = limit(source, typed, metric)?;
+    match (&file.hold, &file.window, metric.is_count()) {
+        (Some(hold), _, true) => {
+            let message = format!("{} is counted over `window`: `for` means nothing here", metric.name());
+            source.warning(hold.span.clone(), message, "write window = \"1m\"");
+        }
+        (Some(_), Some(window), false) => {
+            let message = "the whole of `for` is measured: `window` means nothing beside it";
+            source.warning(window.span.clone(), message, "leave one of the two out");
+        }
+        _ => {}
+    }
     let usual = if metric.is_count() { Millis::seconds(60) } else { Millis::seconds(10) };
     Some(Trigger {
         name: file.name.as_ref().map_or_else(|| metric.name().replace('_', " "), |at| at.value.clone()),
         metric,
         limit,
         shared: limit,
-        hold: length(&file.hold, Millis::ZERO),
+        hold: if metric.is_count() { Millis::ZERO } else { length(&file.hold, Millis::ZERO) },
         window: length(&file.window, usual),
         reaching: false,
         alone: false,

@@ -461,14 +461,16 @@ pub struct TriggerFile {
     pub above: Option<At<TriggerLimit>>,
     /// Fires below this percentage. For availability.
     pub below: Option<At<TriggerLimit>>,
-    /// How long the limit must be crossed without a break.
+    /// The time over the whole of which the figure must be past the limit, by more than chance, and in half of its eighths,
+    /// the last among them.
     #[serde(rename = "for")]
     #[schemars(extend("default" = "0s"))]
     pub hold: Option<At<Duration<0>>>,
-    /// The time over which is measured, from "100ms" to "1m". For health_failures the default is "1m".
+    /// The time over which is measured where there is no `for`, from "100ms" to "1m". For health_failures the default is
+    /// "1m".
     #[schemars(extend("default" = "10s"))]
     pub window: Option<At<Duration<100, { LONGEST_WINDOW }>>>,
-    /// With fewer responses than this in the window, the trigger says nothing.
+    /// With fewer responses than this in that time, the trigger says nothing.
     #[schemars(extend("default" = 20, "x-unit" = "requests"))]
     pub requests: Option<At<Whole<1, 1_000_000>>>,
     /// What happens when it fires.

@@ -53,6 +53,11 @@ pub fn quantile(counts: &[u64], q: f64) -> Option<u64> {
     None
 }
 
+/// How many are slower than a latency, but for those in its own bucket.
+pub fn slower_than(counts: &[u64], micros: u64) -> u64 {
+    counts.iter().skip(bucket_of(micros) + 1).sum()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -1,7 +1,8 @@
 //! What the judge makes of readings.
 
 use super::*;
-use crate::guard::window::WindowSample;
+use crate::guard::long_window::{LongWindow, PromisedTraffic, SidesNow};
+use crate::guard::window::{AnswerCounts, JudgedTotals, WindowSample};
 use crate::time::Millis;
 
 /// The policy that judges if the evidence is switched off.
@@ -85,29 +86,57 @@ fn warnings_are_named_and_do_not_roll_back() {
     assert_eq!((judgement.verdict, names), (Verdict::Healthy, vec!["raised error rate".to_owned()]));
 }
 
-#[test]
-fn the_time_beyond_a_limit_stands_still_while_there_is_too_little_to_see() {
-    let trigger = &Trigger::defaults()[0];
-    let reading =
-        |candidate, held| TriggerReading { active: failing(900, 0), candidate, share: 0.1, held, usual: None };
-    let step = Millis(100);
-    assert_eq!(trigger.held(&reading(failing(100, 6), Millis(300)), step), Millis(400));
-    assert_eq!(trigger.held(&reading(failing(19, 19), Millis(300)), step), Millis(300));
-    assert_eq!(trigger.held(&reading(failing(100, 5), Millis(300)), step), Millis::ZERO);
+/// A long window that is full: a minute of active's and the candidate's responses and failures, again and again.
+fn minutes(trigger: &Trigger, minutes: u64, active: (u64, u64), candidate: (u64, u64)) -> TriggerReading {
+    let mut totals = [JudgedTotals::default(), JudgedTotals::default()];
+    let promised = [PromisedTraffic::default(); 2];
+    let first = SidesNow { now: Millis::ZERO, totals: totals.each_ref(), promised };
+    let mut window = LongWindow::opened(trigger.hold, &[trigger.metric], &first);
+    let mut reading = None;
+    for second in 1..=60 * minutes {
+        for (totals, (answers, failed)) in totals.iter_mut().zip([active, candidate]) {
+            let by_now = |all: u64| all * second / 60;
+            totals.counts = AnswerCounts { answers: by_now(answers), failed: by_now(failed), unavailable: 0 };
+        }
+        let seen = SidesNow { now: Millis::seconds(second), totals: totals.each_ref(), promised };
+        reading = Some(trigger.read_long(&window, &seen, 0.1, None));
+        window.observe(&seen);
+    }
+    reading.unwrap()
 }
 
 #[test]
-fn a_missing_share_of_the_traffic_is_a_drop() {
+fn a_trigger_wants_the_whole_of_its_time_and_more_than_chance() {
+    let trigger = &Trigger::defaults()[0];
+    for (long, candidate, fires) in [
+        (3, (540, 44), true),
+        (1, (540, 44), false),
+        (3, (540, 26), false),
+        // Past the limit, and what a site within it often shows.
+        (3, (60, 4), false),
+        (3, (60, 12), true),
+        (3, (6, 6), false),
+        (3, (12, 12), true),
+    ] {
+        let level = trigger.level(&minutes(trigger, long, (900, 0), candidate));
+        assert_eq!(matches!(level, TriggerLevel::Fired(_)), fires, "{candidate:?} a minute: {level:?}");
+    }
+}
+
+#[test]
+fn a_missing_share_of_the_traffic_is_a_drop_and_so_is_less_than_before() {
     let drop = Trigger::defaults().into_iter().find(|t| t.name == "half the traffic is gone").unwrap();
-    let reading = |answers| TriggerReading {
-        active: failing(1000, 0),
-        candidate: failing(answers, 0),
-        share: 0.1,
-        held: LONG,
-        usual: None,
+    let level = |answers, expected, as_before, active: WindowSample| {
+        let candidate = WindowSample { expected, as_before, ..failing(answers, 0) };
+        drop.level(&TriggerReading { active, candidate, share: 0.1, held: LONG, usual: None })
     };
-    assert!(matches!(drop.level(&reading(30)), TriggerLevel::Fired(_)));
-    assert_eq!(drop.level(&reading(100)), TriggerLevel::Within);
+    let steady = WindowSample { as_before: 9000, expected: 9000, ..failing(9000, 0) };
+    let half = WindowSample { as_before: 18_000, ..failing(9000, 0) };
+    assert_eq!(level(300, 1000, 0, steady), TriggerLevel::Fired(70.0));
+    assert_eq!(level(1000, 1000, 0, steady), TriggerLevel::Within);
+    assert_eq!(level(1000, 1000, 4000, steady), TriggerLevel::Fired(75.0));
+    assert_eq!(level(1000, 1000, 4000, half), TriggerLevel::Shared(75.0), "an evening");
+    assert_eq!(level(1, 10, 10, steady), TriggerLevel::TooFew);
 }
 
 proptest::proptest! {

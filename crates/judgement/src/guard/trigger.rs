@@ -3,6 +3,7 @@
 use serde::{Deserialize, Serialize};
 use strum::{IntoStaticStr, VariantArray};
 
+use crate::guard::long_window::{LongWindow, SidesNow};
 use crate::guard::window::{JudgedTotals, Quantile, TotalsWindow, WindowSample};
 use crate::time::Millis;
 
@@ -40,7 +41,7 @@ impl Metric {
         self.quantile().is_some()
     }
 
-    const fn quantile(self) -> Option<Quantile> {
+    pub(super) const fn quantile(self) -> Option<Quantile> {
         match self {
             Metric::LatencyP50 => Some(Quantile::P50),
             Metric::LatencyP95 => Some(Quantile::P95),
@@ -89,9 +90,10 @@ pub struct Trigger {
     /// If the active environment is past this too, it is shared fate: no rollback. The metric's warning level, or the
     /// limit.
     pub shared: f64,
-    /// How long the value must be past the limit without a break.
+    /// The time over the whole of which the value must be past the limit by more than chance, and past it in half of its
+    /// eighths, the last among them; zero for a trigger that fires at once.
     pub hold: Millis,
-    /// The window that is measured.
+    /// The window that is measured if `hold` is zero.
     pub window: Millis,
     /// The window reaches further back until it holds `requests`: fast at high rates, patient at low ones.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
@@ -111,6 +113,7 @@ pub struct TriggerReading {
     pub candidate: WindowSample,
     /// The candidate's configured share, 0..1.
     pub share: f64,
+    /// How much of the time that the trigger wants it has been past the limit.
     pub held: Millis,
     /// The share of active's requests that usually fail; `None` where nothing is usual yet.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -166,7 +169,7 @@ impl Trigger {
             trigger("slower answers", Metric::LatencyP95, 1000.0, minutes(3), TriggerAction::Warn),
             trigger("low availability", Metric::Availability, 95.0, minutes(2), TriggerAction::Pause),
             trigger("reduced availability", Metric::Availability, 99.0, minutes(2), TriggerAction::Warn),
-            trigger("half the traffic is gone", Metric::ThroughputDrop, 50.0, minutes(5), TriggerAction::Pause),
+            trigger("half the traffic is gone", Metric::ThroughputDrop, 50.0, minutes(5), TriggerAction::Rollback),
             trigger("less traffic than expected", Metric::ThroughputDrop, 20.0, minutes(5), TriggerAction::Warn),
         ];
         let checks =
@@ -240,13 +243,47 @@ impl Trigger {
         if reading.held >= self.hold { TriggerLevel::Fired(value) } else { TriggerLevel::Beyond(value) }
     }
 
-    /// How long the candidate has been past the limit, given how long it was at the look `step` ago.
-    pub fn held(&self, reading: &TriggerReading, step: Millis) -> Millis {
-        match self.level(reading) {
-            TriggerLevel::TooFew if self.metric.is_count() => Millis::ZERO,
-            TriggerLevel::TooFew => reading.held,
-            TriggerLevel::Within => Millis::ZERO,
-            TriggerLevel::Beyond(_) | TriggerLevel::Shared(_) | TriggerLevel::Fired(_) => reading.held.plus(step),
+    /// Whether the whole of `hold` is measured, rather than a short window.
+    pub const fn is_long(&self) -> bool {
+        self.hold.0 > 0 && !self.metric.is_count()
+    }
+
+    /// Both sides over the whole of `hold`. It counts as held for as long as it has been measured, if the candidate is past
+    /// the limit by more than chance and not in one moment alone.
+    pub fn read_long(
+        &self,
+        window: &LongWindow,
+        seen: &SidesNow<'_>,
+        share: f64,
+        usual: Option<f64>,
+    ) -> TriggerReading {
+        let [active, candidate] = window.whole(seen, self.metric, self.limit);
+        let mut reading = TriggerReading { active, candidate, share, held: Millis::ZERO, usual };
+        let is_past =
+            |sample: &WindowSample| self.measured(sample, 1).is_some_and(|value| self.is_beyond(value, self.limit));
+        let is_sure = is_past(&candidate) && self.is_beyond_chance(&candidate);
+        if is_sure && window.is_spread(seen, self.metric, self.limit, |[_, candidate]| is_past(candidate)) {
+            reading.held = candidate.span.min(self.hold);
+        }
+        reading
+    }
+
+    /// Whether three quarters of the limit would hardly ever show as much by chance.
+    fn is_beyond_chance(&self, sample: &WindowSample) -> bool {
+        let surplus = |bad: u64, all: u64, allowed: f64| surplus(bad as f64, all as f64, LENIENT * allowed) >= SURE;
+        match self.metric {
+            Metric::ErrorRate => surplus(sample.failed, sample.answers, self.limit / 100.0),
+            Metric::Availability => surplus(sample.unavailable, sample.answers, 1.0 - self.limit / 100.0),
+            Metric::LatencyP50 => surplus(sample.slow, sample.answers, 0.50),
+            Metric::LatencyP95 => surplus(sample.slow, sample.answers, 0.05),
+            Metric::LatencyP99 => surplus(sample.slow, sample.answers, 0.01),
+            Metric::ThroughputDrop => {
+                let left = 1.0 - LENIENT * self.limit / 100.0;
+                let missing = |of: u64| shortfall(sample.answers as f64, left * of as f64);
+                // The time before has chance in it as well.
+                missing(sample.expected).max(missing(sample.as_before) / 2.0) >= SURE
+            }
+            Metric::HealthFailures => true,
         }
     }
 
@@ -277,22 +314,54 @@ impl Trigger {
     }
 
     fn value(&self, sample: &WindowSample, reading: &TriggerReading) -> Option<f64> {
-        if self.metric == Metric::ThroughputDrop {
+        if self.metric == Metric::ThroughputDrop && !self.is_long() {
             let all = (reading.active.answers + reading.candidate.answers) as f64;
-            let expected = all * reading.share;
-            return (expected >= self.requests as f64)
-                .then(|| (100.0 * (1.0 - sample.answers as f64 / expected)).max(0.0));
+            let expected = (all * reading.share) as u64;
+            return self.measured(&WindowSample { expected, ..*sample }, self.requests);
         }
-        (self.metric.is_count() || sample.answers >= self.requests.max(1))
-            .then(|| measure(self.metric, sample))
-            .flatten()
+        self.measured(sample, self.requests)
     }
 
     fn active_value(&self, sample: &WindowSample) -> Option<f64> {
         // A handful of responses could excuse the candidate wrongly, so active must have half as many as the trigger
-        // requires.
-        let enough = self.metric.is_count() || sample.answers >= (self.requests / 2).max(1);
+        // requires. Where the candidate lacks its share active has more than its own, so only its past is compared.
+        self.measured(&WindowSample { expected: 0, ..*sample }, self.requests / 2)
+    }
+
+    /// The value of a sample with this many responses at least.
+    fn measured(&self, sample: &WindowSample, requests: u64) -> Option<f64> {
+        if self.metric == Metric::ThroughputDrop {
+            let drops = [sample.expected, sample.as_before].into_iter().filter(|of| *of >= requests.max(1));
+            let drops = drops.map(|of| 100.0 * (1.0 - sample.answers as f64 / of as f64));
+            return drops.reduce(f64::max).map(|drop| drop.max(0.0));
+        }
+        let enough = self.metric.is_count() || sample.answers >= requests.max(1);
         enough.then(|| measure(self.metric, sample)).flatten()
+    }
+}
+
+/// What a trigger does not mean: a rate of this much of its limit.
+const LENIENT: f64 = 0.75;
+/// A figure is beyond chance where the rate that a trigger does not mean would show it once in `e` to this.
+const SURE: f64 = 7.0;
+
+/// How surely `bad` of `all` come from a rate above `rate`: the exponent of Chernoff's bound, `all · KL(bad / all ‖ rate)`
+/// (Hoeffding, *Probability inequalities for sums of bounded random variables*, 1963).
+fn surplus(bad: f64, all: f64, rate: f64) -> f64 {
+    let (shown, rate) = (bad / all.max(1.0), rate.clamp(1e-9, 1.0 - 1e-9));
+    if shown <= rate {
+        return 0.0;
+    }
+    let rest = if shown < 1.0 { (1.0 - shown) * ((1.0 - shown) / (1.0 - rate)).ln() } else { 0.0 };
+    all * (shown * (shown / rate).ln() + rest)
+}
+
+/// How surely `seen` come from a mean below `mean`: the same bound for a count.
+fn shortfall(seen: f64, mean: f64) -> f64 {
+    match seen {
+        _ if seen >= mean => 0.0,
+        0.0 => mean,
+        _ => seen * (seen / mean).ln() - seen + mean,
     }
 }
 

@@ -22,7 +22,7 @@ pub struct AnswerCounts {
 }
 
 impl AnswerCounts {
-    fn minus(self, earlier: AnswerCounts) -> AnswerCounts {
+    pub(super) fn minus(self, earlier: AnswerCounts) -> AnswerCounts {
         AnswerCounts {
             answers: self.answers.saturating_sub(earlier.answers),
             failed: self.failed.saturating_sub(earlier.failed),
@@ -140,6 +140,33 @@ pub struct WindowSample {
     /// Failed rounds of health checks.
     #[serde(default, skip_serializing_if = "is_zero")]
     pub health_failures: u64,
+    /// Responses that did not fail and took longer than the trigger's limit.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub slow: u64,
+    /// Responses that its share of all traffic promised.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub expected: u64,
+    /// Responses that it would have given had there been as many as in the time before; 0 if that is not known.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub as_before: u64,
+}
+
+impl WindowSample {
+    /// Takes a quantile from the counts of its latency buckets.
+    pub(super) fn take_quantile(&mut self, wanted: Quantile, counts: &[u64; BUCKETS]) {
+        match wanted {
+            Quantile::P50 => self.p50_us = quantile(counts, 0.50),
+            Quantile::P95 => self.p95_us = quantile(counts, 0.95),
+            Quantile::P99 => self.p99_us = quantile(counts, 0.99),
+        }
+    }
+}
+
+/// What was counted from `earlier` to `now`.
+pub(super) fn difference(earlier: &[u64; BUCKETS], now: &[u64; BUCKETS]) -> [u64; BUCKETS] {
+    let mut counts = *now;
+    counts.iter_mut().zip(earlier).for_each(|(now, then)| *now = now.saturating_sub(*then));
+    counts
 }
 
 fn is_zero(number: &u64) -> bool {
@@ -221,13 +248,7 @@ impl TotalsWindow {
         let Some(wanted) = latency else { return sample };
         let from = self.latency.iter().rev().find(|(at, _)| now.since(*at) >= span).or(self.latency.front());
         if let Some((_, earlier)) = from {
-            let mut counts = totals.latency;
-            counts.iter_mut().zip(earlier.iter()).for_each(|(now, then)| *now = now.saturating_sub(*then));
-            match wanted {
-                Quantile::P50 => sample.p50_us = quantile(&counts, 0.50),
-                Quantile::P95 => sample.p95_us = quantile(&counts, 0.95),
-                Quantile::P99 => sample.p99_us = quantile(&counts, 0.99),
-            }
+            sample.take_quantile(wanted, &difference(earlier, &totals.latency));
         }
         sample
     }

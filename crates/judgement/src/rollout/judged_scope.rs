@@ -3,7 +3,8 @@
 
 use crate::guard::evidence::meters::{EvidenceMeters, MeterContext};
 use crate::guard::evidence::tape::EvidenceTape;
-use crate::guard::trigger::{Metric, TriggerReading};
+use crate::guard::long_window::{LongWindow, PromisedTraffic, SidesNow};
+use crate::guard::trigger::{Metric, Trigger, TriggerReading};
 use crate::guard::window::{AnswerCounts, JudgedTotals, TotalsWindow, WindowSample};
 use crate::guard::{GuardPolicy, InsufficientReason, Judgement, Observation, Verdict};
 use crate::rollout::active_baseline::UsualRate;
@@ -14,8 +15,6 @@ use crate::traffic::split::Weight;
 
 /// Triggers are evaluated this often; their windows are seconds.
 const TRIGGERS: Millis = Millis(100);
-/// A look that comes later than this counts as no more than this, because nobody looked at what happened in between.
-const LONGEST_STEP: Millis = Millis::seconds(1);
 
 /// The result of one look.
 #[derive(Debug, Default)]
@@ -58,8 +57,6 @@ pub struct JudgedScope {
     /// Its part of the service's evidence.
     share: f64,
     eyes: Option<ScopeMeters>,
-    /// By the trigger's index in the policy.
-    held: Vec<Millis>,
     /// The warnings already announced, by the trigger's index, and whether shared fate has been.
     out: Vec<bool>,
     shared: bool,
@@ -71,6 +68,12 @@ pub struct JudgedScope {
 struct ScopeMeters {
     /// Active and candidate.
     windows: [TotalsWindow; 2],
+    /// One for each `for` of the triggers.
+    long: Vec<LongWindow>,
+    /// Active's and the candidate's share of the traffic since it was opened.
+    promised: [PromisedTraffic; 2],
+    /// When and at how many responses of both that was last added to.
+    counted: (Millis, u64),
     meters: Option<EvidenceMeters>,
     /// The counts when the triggers were last evaluated: if nothing has happened since, there is nothing to judge.
     counts: Option<[(AnswerCounts, u64); 2]>,
@@ -92,15 +95,7 @@ pub struct ScopeContext<'a> {
 impl JudgedScope {
     pub fn new(route: Option<usize>, share: f64, policy: &GuardPolicy) -> JudgedScope {
         let triggers = policy.triggers.len();
-        JudgedScope {
-            route,
-            share,
-            eyes: None,
-            held: vec![Millis::ZERO; triggers],
-            out: vec![false; triggers],
-            shared: false,
-            usual: UsualRate::default(),
-        }
+        JudgedScope { route, share, eyes: None, out: vec![false; triggers], shared: false, usual: UsualRate::default() }
     }
 
     /// Looks at the totals of active and candidate. Returns what the triggers see, if they are due and there is
@@ -121,8 +116,12 @@ impl JudgedScope {
             };
             let open = |side| TotalsWindow::opened(from, side);
             let meters = seen.policy.evidence.as_ref();
+            let opened = SidesNow { now: from, totals: [active, candidate], promised: Default::default() };
             ScopeMeters {
                 windows: [open(active), open(candidate)],
+                long: long_windows(seen.policy, &opened),
+                promised: opened.promised,
+                counted: (from, active.counts.answers + candidate.counts.answers),
                 meters: meters.map(|budget| EvidenceMeters::new(from, budget, share, [candidate, active])),
                 counts: None,
                 looked: None,
@@ -134,15 +133,17 @@ impl JudgedScope {
         }
         let counts = sides.map(|side| (side.counts, side.health_failures));
         let due = eyes.looked.is_none_or(|at| now.since(at) >= TRIGGERS) && eyes.counts != Some(counts);
+        eyes.promise(now, seen.weight, sides);
         let sight = due.then(|| {
-            let step = now.since(eyes.looked.or(since).unwrap_or(now)).min(LONGEST_STEP);
             (eyes.counts, eyes.looked) = (Some(counts), Some(now));
             let route = self.route;
-            let readings = readings(look, route, &eyes.windows, sides, &mut self.held, (step, self.usual.rate()));
+            let readings = eyes.readings(look, route, sides, self.usual.rate());
             let name = route.and_then(|at| seen.routes.get(at)).cloned();
             Observation { route: name, readings, evidence: None }
         });
         eyes.windows.iter_mut().zip(sides).for_each(|(window, side)| window.observe(now, side));
+        let seen = SidesNow { now, totals: sides, promised: eyes.promised };
+        eyes.long.iter_mut().for_each(|window| window.observe(&seen));
         sight
     }
 
@@ -175,8 +176,7 @@ impl JudgedScope {
         let eyes = self.eyes.as_ref()?;
         let moment = MeterContext { age: Millis::ZERO, raised: (Millis::ZERO, 0.0), extra: 0.0, settling: false };
         let look = ScopeContext { now, since: None, on_grid: false, seen, moment, steady };
-        let since = (Millis::ZERO, self.usual.rate());
-        let readings = readings(&look, self.route, &eyes.windows, sides, &mut self.held.clone(), since);
+        let readings = eyes.readings(&look, self.route, sides, self.usual.rate());
         let route = self.route.and_then(|at| seen.routes.get(at)).cloned();
         Some(Observation { route, readings, evidence: None })
     }
@@ -205,32 +205,64 @@ impl JudgedScope {
     }
 }
 
-fn readings(
-    look: &ScopeContext<'_>,
-    route: Option<usize>,
-    [active, candidate]: &[TotalsWindow; 2],
-    sides: [&JudgedTotals; 2],
-    held: &mut [Millis],
-    (step, usual): (Millis, Option<f64>),
-) -> Vec<TriggerReading> {
-    let seen = look.seen;
-    let readings = seen.policy.triggers.iter().zip(held).map(|(trigger, held)| {
-        // If rules and stickiness choose, a route's share differs from the service's, so only the whole service is held
-        // to it. Responses at another weight say nothing about this one. Health checks concern the whole service
-        // anyway.
-        let unfit = match trigger.metric {
-            Metric::ThroughputDrop => route.is_some() || look.steady < trigger.window,
-            metric => metric.is_count() && route.is_some(),
-        };
-        if unfit {
-            let (active, candidate) = Default::default();
-            return TriggerReading { active, candidate, share: 0.0, held: Millis::ZERO, usual: None };
+impl ScopeMeters {
+    /// Adds what has come since the last look to what the shares promise.
+    fn promise(&mut self, now: Millis, weight: Weight, sides: [&JudgedTotals; 2]) {
+        let all = sides.iter().map(|side| side.counts.answers).sum();
+        let (at, before) = std::mem::replace(&mut self.counted, (now, all));
+        let (new, length) = (all.saturating_sub(before) as f64, now.since(at).0 as f64);
+        for (promised, share) in self.promised.iter_mut().zip([weight.rest().ratio(), weight.ratio()]) {
+            promised.expected += share * new;
+            promised.offered += share * length;
         }
-        let [active, candidate] = trigger.sample([active, candidate], sides, look.now);
-        let mut reading = TriggerReading { active, candidate, share: seen.weight.ratio(), held: *held, usual };
-        *held = trigger.held(&reading, step);
-        reading.held = *held;
-        reading
-    });
-    readings.collect()
+    }
+
+    fn readings(
+        &self,
+        look: &ScopeContext<'_>,
+        route: Option<usize>,
+        totals: [&JudgedTotals; 2],
+        usual: Option<f64>,
+    ) -> Vec<TriggerReading> {
+        let ScopeContext { now, seen, steady, .. } = *look;
+        let share = seen.weight.ratio();
+        let sides = SidesNow { now, totals, promised: self.promised };
+        let readings = seen.policy.triggers.iter().map(|trigger| {
+            if is_unfit(trigger, route, steady) {
+                let (active, candidate) = Default::default();
+                return TriggerReading { active, candidate, share: 0.0, held: Millis::ZERO, usual: None };
+            }
+            let long = self.long.iter().find(|long| trigger.is_long() && long.hold == trigger.hold);
+            if let Some(long) = long {
+                return trigger.read_long(long, &sides, share, usual);
+            }
+            let [active, candidate] = &self.windows;
+            let [active, candidate] = trigger.sample([active, candidate], totals, now);
+            TriggerReading { active, candidate, share, held: Millis::ZERO, usual }
+        });
+        readings.collect()
+    }
+}
+
+/// If rules and stickiness choose, a route's share differs from the service's, so only the whole service is held to it;
+/// and over a short window responses at another weight say nothing about this one. Health checks concern the whole
+/// service anyway.
+fn is_unfit(trigger: &Trigger, route: Option<usize>, steady: Millis) -> bool {
+    match trigger.metric {
+        Metric::ThroughputDrop => route.is_some() || !trigger.is_long() && steady < trigger.window,
+        metric => metric.is_count() && route.is_some(),
+    }
+}
+
+/// A window for each `for` of the triggers.
+fn long_windows(policy: &GuardPolicy, opened: &SidesNow<'_>) -> Vec<LongWindow> {
+    let long = || policy.triggers.iter().filter(|trigger| trigger.is_long());
+    let mut holds: Vec<Millis> = long().map(|trigger| trigger.hold).collect();
+    holds.sort_unstable();
+    holds.dedup();
+    let of = |hold: Millis| {
+        let metrics: Vec<Metric> = long().filter(|other| other.hold == hold).map(|other| other.metric).collect();
+        LongWindow::opened(hold, &metrics, opened)
+    };
+    holds.into_iter().map(of).collect()
 }

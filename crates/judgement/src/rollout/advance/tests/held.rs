@@ -24,7 +24,7 @@ fn nobody_is_sent_to_a_side_that_is_off_and_that_is_said_once() {
     assert_eq!(bench.run(50), [ChangeKind::RollbackHeld], "however often it is tried again");
     assert_eq!((bench.phase(), bench.durable().active), (RolloutPhase::Promoted, Environment::Green));
     bench.failing = 0;
-    assert_eq!(bench.run(10), [ChangeKind::RollbackDropped], "its database is back");
+    assert_eq!(bench.run(20), [ChangeKind::RollbackDropped], "its database is back");
     assert_eq!(bench.durable().active, Environment::Green);
     bench.failing = 100;
     assert_eq!(bench.run(20), [ChangeKind::RollbackHeld]);
