@@ -94,6 +94,16 @@ fn what_was_missed_is_told_again_in_order_and_once() {
 }
 
 #[test]
+fn a_reload_is_an_event() {
+    let house = house("weight = 0", SLOW);
+    let desk = Desk::admin(&house);
+    let mut stream = Stream::open(&desk, EVENTS, &[]);
+    house.write("weight = 0", "[service.shop.rollout]\nbake = \"7m\"");
+    let news = std::iter::repeat_with(|| stream.next()).find(|(_, kind, _)| kind == "reload").unwrap();
+    assert_eq!((&news.2["level"], &news.2["who"]), (&"info".into(), &"file".into()));
+}
+
+#[test]
 fn who_saw_an_entry_that_there_is_not_gets_everything_and_is_told_so() {
     let house = house("weight = 0", SLOW);
     let desk = Desk::admin(&house);
