@@ -62,6 +62,23 @@ fn a_promoted_version_that_stumbles_is_not_taken_back_to_a_deploy_that_is_delete
 }
 
 #[test]
+fn a_start_tells_of_an_active_side_that_is_deleted() {
+    let site = Site::new(FAST);
+    site.green.always(Do::Status(404));
+    site.blue.always(Do::Status(404));
+    // Both answer so: that is what the site says.
+    let site = site.restart("INT");
+    site.green.always(Do::Status(200));
+    let site = site.restart("INT");
+    wait_until("it is told", SOON, || site.kinds().contains(&ChangeKind::Silent));
+    let why = "blue is active and answers 404 to GET / where green answers 200; green answers: start blue, or deploy to green";
+    let history = site.must(&["history"]);
+    assert_eq!(history.matches(why).count(), 1, "{history}");
+    assert_eq!(site.kinds().iter().filter(|kind| **kind == ChangeKind::Silent).count(), 1, "{history}");
+    assert_eq!(site.status()["active"], "blue");
+}
+
+#[test]
 fn a_broken_active_does_not_keep_its_fix_back_and_a_rescue_is_through_at_once() {
     for words in [&["deploy", "1.0.1"][..], &["deploy", "1.0.1", "--rescue"]] {
         let site = Site::new(FAST);
