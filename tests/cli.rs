@@ -126,12 +126,49 @@ fn a_pipeline_checks_the_files_without_their_secrets() {
     let routing = shop("${A_URL_THAT_IS_NOT_SET}", "http://127.0.0.1:2", "", store);
     std::fs::write(dir.path().join("routing.toml"), routing).unwrap();
     std::fs::write(suites.join("smoke.toml"), format!("service = \"shop\"\n{suite}")).unwrap();
+    let data = "[database.shop]\nblue = { url_env = \"A_URL_THAT_IS_NOT_SET\" }\ngreen = { url_env = \"ANOTHER\" }\n\
+                [[data]]\nname = \"orders\"\ntable = \"orders\"\n";
+    std::fs::write(suites.join("data.toml"), format!("version = 1\nservice = \"shop\"\n{data}")).unwrap();
     let output = cutover(dir.path(), &["check", "--without-secrets"]);
-    assert_eq!(output.status.code(), Some(0), "{}", text(&output.stdout));
-    // Everything else is as wrong as before.
+    let said = text(&output.stdout);
+    assert_eq!(output.status.code(), Some(0), "{said}");
+    assert!(said.contains("ok: 1 service, 2 suites, "), "{said}");
+    assert!(said.ends_with("\nwithout their secrets, not all of these could be checked: shop\n"), "{said}");
+    assert!(said.contains("A_KEY_THAT_IS_NOT_SET") && said.contains("cannot use `ANOTHER`: it is not set"), "{said}");
+    let output = cutover(dir.path(), &["check", "--without-secrets", "--format", "json"]);
+    let report: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
+    assert_eq!((&report["services"], &report["unchecked"]), (&1.into(), &serde_json::json!(["shop"])), "{report}");
+    // A suite for a service that there is not is as wrong as before, and so is everything else.
+    std::fs::write(suites.join("data.toml"), format!("version = 1\nservice = \"shpo\"\n{data}")).unwrap();
+    let output = cutover(dir.path(), &["check", "--without-secrets"]);
+    assert_eq!(output.status.code(), Some(3), "{}", text(&output.stdout));
+    std::fs::remove_file(suites.join("data.toml")).unwrap();
     std::fs::write(suites.join("smoke.toml"), suite.replace("path", "paht")).unwrap();
     let output = cutover(dir.path(), &["check", "--without-secrets"]);
     assert_eq!(output.status.code(), Some(3), "{}", text(&output.stdout));
+}
+
+#[test]
+fn hosts_that_are_not_known_in_a_pipeline_are_not_those_of_another_service() {
+    let service = |name: &str, hosts: &str, port: u16| {
+        format!(
+            "[service.{name}]\nhosts = {hosts}\nblue = {{ url = \"http://127.0.0.1:{port}\" }}\n\
+             green = {{ url = \"http://127.0.0.1:{}\" }}\n",
+            port + 1
+        )
+    };
+    let dir = files(
+        "version = 1\n",
+        &format!(
+            "{}{}",
+            service("shop", "\"${A_HOST_THAT_IS_NOT_SET}\"", 1),
+            service("blog", "[\"${ANOTHER_HOST}\"]", 3)
+        ),
+    );
+    let output = cutover(dir.path(), &["check", "--without-secrets"]);
+    let said = text(&output.stdout);
+    assert_eq!(output.status.code(), Some(0), "{said}");
+    assert!(said.contains("ok: 2 services, 2 warnings") && !said.contains("not all of these"), "{said}");
 }
 
 #[test]

@@ -480,3 +480,27 @@ fn what_a_suite_takes_from_the_environment_is_in_no_name() {
     assert_eq!(names, ["GET /x?key=${env.HOME}&a=${env.HOME}"; 2]);
     assert!(case.steps[0].path.ends_with(&home));
 }
+
+#[test]
+fn a_suite_has_a_time_to_settle_for_all_of_its_data() {
+    use config::suite::DataCheckKind as Kind;
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("a.toml");
+    let settled = |top: &str| {
+        let text = format!(
+            "version = 1\n{top}\n[database.shop]\nblue = {{ url = \"sqlite:b.db\" }}\ngreen = {{ url = \"sqlite:g.db\" }}\n\
+             [[data]]\ntable = \"orders\"\n[[data]]\nquery = \"select 1\"\n[[data]]\npath = \"/\"\n\
+             [[data]]\nname = \"own\"\ntable = \"orders\"\nsettle = \"0s\"\n"
+        );
+        std::fs::write(&path, text).unwrap();
+        let suite = config::load_suite(&path).unwrap_or_else(|refused| panic!("{refused}"));
+        let settle = |check: &Kind| match check {
+            Kind::Table { table, .. } => table.settle.0,
+            Kind::Query { settle, .. } | Kind::Http { settle, .. } => settle.0,
+            Kind::Integrity { .. } => unreachable!(),
+        };
+        suite.data.iter().map(|data| settle(&data.check)).collect::<Vec<_>>()
+    };
+    assert_eq!(settled(""), [5000, 5000, 5000, 0]);
+    assert_eq!(settled("settle = \"90s\""), [90_000, 90_000, 90_000, 0]);
+}

@@ -247,6 +247,41 @@ fn levels_services_and_kinds_choose_what_is_heard() {
 }
 
 #[test]
+fn a_reload_is_told_to_those_who_want_to_hear_of_it() {
+    let (all, some, shop, calm, pager) = (
+        Origin::start("all"),
+        Origin::start("some"),
+        Origin::start("shop"),
+        Origin::start("calm"),
+        Origin::start("ok"),
+    );
+    let text = [
+        webhook("all", &all, "level = \"info\""),
+        webhook("some", &some, "level = \"info\"\nkinds = [\"reload\"]"),
+        webhook("shop", &shop, "level = \"info\"\nservices = [\"shop\"]"),
+        webhook("calm", &calm, ""),
+        pagerduty("pager", &pager, "level = \"info\"\nkinds = [\"reload\", \"stop\"]"),
+    ]
+    .concat();
+    let house = house(0, &text);
+    house.write("weight = 0", "[service.shop.rollout]\nbake = \"1m\"");
+    wait_until("it is told", SOON, || some.requests() > 0);
+    let (_, body) = those(&some, "/data/kind", "reload").remove(0);
+    let (text, service) = (body["data"]["text"].as_str().unwrap(), &body["data"]["service"]);
+    assert!(text.ends_with("changed shop: rollout") && !text.contains('\n'), "{text}");
+    assert_eq!((service, &body["data"]["level"]), (&"".into(), &"info".into()));
+    // Whoever heard of the stop has heard everything before it.
+    house.act(OperatorAction::Stop);
+    for hook in [&all, &shop, &calm] {
+        wait_until("the stop is told", SOON, || !those(hook, "/data/kind", "stop").is_empty());
+    }
+    wait_until("an incident begins", SOON, || !those(&pager, "/event_action", "trigger").is_empty());
+    let reloads = [&all, &some, &shop, &calm].map(|hook| those(hook, "/data/kind", "reload").len());
+    assert_eq!(reloads, [1, 1, 0, 0]);
+    assert_eq!(those(&pager, "/payload/class", "reload").len(), 0);
+}
+
+#[test]
 fn nobody_is_notified_while_alerting_is_off() {
     let hook = Origin::start("hook");
     let house = house(0, &webhook("hook", &hook, "level = \"info\""));

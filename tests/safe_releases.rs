@@ -40,6 +40,45 @@ fn a_promoted_version_that_stumbles_is_not_taken_back_to_a_side_that_is_off() {
 }
 
 #[test]
+fn a_promoted_version_that_stumbles_is_not_taken_back_to_a_deploy_that_is_deleted() {
+    let site = Site::new(&format!("{FAST}\nwarm_up_path = \"/up\""));
+    let load = Load::start(site.process.address, 4, Duration::from_millis(5));
+    site.must(&["deploy", "2.0.0"]);
+    site.wait_for_phase("promoted");
+    // Its platform answers for it.
+    site.blue.always(Do::Status(404));
+    std::thread::sleep(Duration::from_secs(6));
+    site.green.does(|request| Do::Status(if request.line().contains(" /up ") { 200 } else { 503 }));
+    wait_until("the rollback is held", SOON, || site.kinds().contains(&ChangeKind::RollbackHeld));
+    let history = site.must(&["history"]);
+    let why =
+        "not rolled back, because blue answers 404 to GET /up where green answers 200: start blue, and the rollback";
+    assert!(history.contains(why), "{history}");
+    assert_eq!(site.status()["active"], "green");
+    // It is deployed again.
+    site.blue.always(Do::Status(200));
+    wait_until("the rollback follows", SOON, || site.kinds().contains(&ChangeKind::Rollback));
+    load.stop();
+}
+
+#[test]
+fn a_start_tells_of_an_active_side_that_is_deleted() {
+    let site = Site::new(FAST);
+    site.green.always(Do::Status(404));
+    site.blue.always(Do::Status(404));
+    // Both answer so: that is what the site says.
+    let site = site.restart("INT");
+    site.green.always(Do::Status(200));
+    let site = site.restart("INT");
+    wait_until("it is told", SOON, || site.kinds().contains(&ChangeKind::Silent));
+    let why = "blue is active and answers 404 to GET / where green answers 200; green answers: start blue, or deploy to green";
+    let history = site.must(&["history"]);
+    assert_eq!(history.matches(why).count(), 1, "{history}");
+    assert_eq!(site.kinds().iter().filter(|kind| **kind == ChangeKind::Silent).count(), 1, "{history}");
+    assert_eq!(site.status()["active"], "blue");
+}
+
+#[test]
 fn a_broken_active_does_not_keep_its_fix_back_and_a_rescue_is_through_at_once() {
     for words in [&["deploy", "1.0.1"][..], &["deploy", "1.0.1", "--rescue"]] {
         let site = Site::new(FAST);

@@ -52,7 +52,7 @@ async fn listen(
     let service = query.text("service").map(|named| api.service(Some(named))).transpose()?;
     let seen = match headers.get("last-event-id") {
         Some(typed) => Some(LastSeen::of(typed.to_str().unwrap_or("?"))),
-        None => query.number("last_event_id")?.map(LastSeen::Entry),
+        None => query.text("last_event_id").map(LastSeen::of),
     };
     let Ok(place) = Semaphore::try_acquire_owned(Arc::clone(&api.streams)) else {
         let message = "too many event streams are open";

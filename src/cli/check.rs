@@ -49,6 +49,9 @@ struct Report<'a> {
     ok: bool,
     services: usize,
     suites: usize,
+    /// The services that are counted, but not known without their secrets.
+    #[serde(skip_serializing_if = "<[String]>::is_empty")]
+    unchecked: &'a [String],
     problems: &'a [FileProblem],
     #[serde(skip_serializing_if = "<[FileProblem]>::is_empty")]
     warnings: &'a [FileProblem],
@@ -59,9 +62,9 @@ struct Report<'a> {
 struct Findings {
     services: usize,
     suites: usize,
+    unchecked: Vec<String>,
     problems: Vec<FileProblem>,
     warnings: Vec<FileProblem>,
-    without_secrets: bool,
 }
 
 pub fn run(args: &CheckArgs) -> anyhow::Result<Exit> {
@@ -77,18 +80,18 @@ pub fn run(args: &CheckArgs) -> anyhow::Result<Exit> {
     if args.without_secrets {
         read::tolerate_absent_secrets();
     }
-    let mut findings = Findings { without_secrets: args.without_secrets, ..Findings::default() };
+    let mut findings = Findings::default();
     match &args.routing {
         Some(path) => {
             findings.routing(path, &RoutingContext::default());
         }
         None => findings.all(&args.config.config),
     }
-    let Findings { services, suites, problems, warnings, .. } = &findings;
+    let Findings { services, suites, unchecked, problems, warnings } = &findings;
     let ok = problems.is_empty();
     match args.format {
         Output::Json => {
-            let report = Report { ok, services: *services, suites: *suites, problems, warnings };
+            let report = Report { ok, services: *services, suites: *suites, unchecked, problems, warnings };
             crate::cli::output::json(&report)?;
         }
         Output::Text => findings.print()?,
@@ -108,11 +111,8 @@ impl Findings {
         let listeners = main.listeners();
         let context =
             RoutingContext { listeners: Some(&listeners), suites: suites.as_ref(), ..RoutingContext::default() };
-        let warned = self.warnings.len();
         let services = self.routing(&main.routing, &context);
-        // A service whose URL is not known here is not among them.
-        let may_lack_some = self.without_secrets && self.warnings.len() > warned;
-        if let (Some(services), Some(folder), false) = (services, &suites, may_lack_some) {
+        if let (Some(services), Some(folder)) = (services, &suites) {
             self.services_of_suites(folder, &services);
         }
     }
@@ -130,7 +130,10 @@ impl Findings {
         for read in all {
             names.push(read.name);
             match read.suite {
-                Ok(_) => self.suites += 1,
+                Ok(suite) => {
+                    self.suites += 1;
+                    self.warnings.extend(suite.warnings);
+                }
                 Err(refused) => self.problems.extend(refused.problems),
             }
         }
@@ -160,9 +163,12 @@ impl Findings {
     fn routing(&mut self, path: &Path, context: &RoutingContext<'_>) -> Option<Vec<String>> {
         match config::load_routing(path, context) {
             Ok(routing) => {
-                self.services = routing.services.len();
+                let checked = routing.services.into_iter().map(|service| service.traffic.name);
+                let names: Vec<String> = checked.chain(routing.unchecked.iter().cloned()).collect();
+                self.services = names.len();
+                self.unchecked = routing.unchecked;
                 self.warnings.extend(routing.warnings);
-                Some(routing.services.into_iter().map(|service| service.traffic.name).collect())
+                Some(names)
             }
             Err(refused) => {
                 self.problems.extend(refused.problems);
@@ -190,6 +196,9 @@ impl Findings {
         }
         parts.extend((!self.warnings.is_empty()).then(|| many(self.warnings.len(), "warning")));
         say!("{}", parts.join(", "));
+        if !self.unchecked.is_empty() && self.problems.is_empty() {
+            say!("without their secrets, not all of these could be checked: {}", self.unchecked.join(", "));
+        }
         Ok(())
     }
 }

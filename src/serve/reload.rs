@@ -13,8 +13,8 @@ use config::read::FileProblem;
 use config::watch::{FileStamps, FileWatch, INTERVAL};
 use config::{self, MainConfig, Overlays, OwnListeners, RoutingConfig, RoutingContext, ServiceConfig};
 use judgement::rollout::{
-    AuditRemark, ChangeKind, Component, DeployRequest, DeployedOrigin, FilePlace, OperatorAction, OperatorCommand,
-    Requester, RolloutError, RuntimeOverlay, RuntimeOverrides,
+    AnnouncementLevel, AuditRemark, ChangeKind, Component, DeployRequest, DeployedOrigin, FilePlace, OperatorAction,
+    OperatorCommand, Requester, RolloutError, RuntimeOverlay, RuntimeOverrides,
 };
 use memory::counters::{Counters, count};
 use relay::origin::OriginResolver;
@@ -54,10 +54,10 @@ fn line_of(refused: &RolloutError, lines: &Lines) -> Option<usize> {
     line_of(&place).or_else(|| line_of(&FilePlace::Split))
 }
 
-/// A reload, for the journal.
+/// A reload, for the journal and those who want to hear of it.
 pub fn remark(why: String) -> AuditRemark {
-    let who = Component::File.name().to_owned();
-    AuditRemark { kind: ChangeKind::Reload, service: String::new(), who, from: None, why, announced: None }
+    let (who, announced) = (Component::File.name().to_owned(), Some(AnnouncementLevel::Info));
+    AuditRemark { kind: ChangeKind::Reload, service: String::new(), who, from: None, why, announced }
 }
 
 /// Logs something that a file says but probably does not mean.

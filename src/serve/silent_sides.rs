@@ -56,7 +56,7 @@ impl ActiveSides {
         ActiveSides { sides: sides.collect() }
     }
 
-    /// Those that do not answer, or answer with a failure.
+    /// Those that do not answer, answer with a failure, or lack what the other side has.
     pub async fn silent(self) -> HashMap<String, SilentActive> {
         let (permits, connector) = (Arc::new(Semaphore::new(AT_ONCE)), Arc::<Connector>::default());
         let mut tasks = JoinSet::new();
@@ -91,7 +91,7 @@ async fn silent(
     pair: &[Endpoints; 2],
     path: &str,
 ) -> Option<SilentActive> {
-    let why = probe::answers(connector, side.of(pair), path).await.err()?;
-    let other = probe::answers(connector, side.other().of(pair), path).await;
+    let why = probe::can_serve(connector, pair, side, path).await.err()?;
+    let other = probe::can_serve(connector, pair, side.other(), path).await;
     Some(SilentActive { side, why, other })
 }

@@ -2,6 +2,7 @@
 
 use super::engines::{MARIADB_ORDERS, compared_by_what_values_mean};
 use super::kinds::{MARIADB_KINDS, every_type_is_compared};
+use super::values::sets_in_queries_are_compared_by_their_words;
 use super::*;
 
 /// What was written for MariaDB, without its sequences and its type for UUIDs.
@@ -35,6 +36,7 @@ fn mysql_is_only_read_and_late_rows_and_rows_over_any_key_are_found() {
     let (_stores, engines) = two(servers::mysql);
     rows_over_keys(&engines, ["utf8mb4_bin", "utf8mb4_0900_as_cs"]);
     queries_only_read(&engines);
+    sets_in_queries_are_compared_by_their_words(&engines);
     run(&engines[0], "drop table t");
     run(&engines[1], "drop table t");
     late_rows(&engines);

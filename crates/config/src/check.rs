@@ -40,7 +40,7 @@ pub use tls::{check_files as tls_files, in_words};
 /// Checks routing files together: each on its own, then that no two services claim the same host.
 pub fn routing(sources: &mut [SourceFile], files: &[RoutingFile], context: &RoutingContext<'_>) -> RoutingConfig {
     let nothing = RuntimeOverrides::default();
-    let mut services = Vec::new();
+    let (mut services, mut unchecked) = (Vec::new(), Vec::new());
     let mut names: BTreeMap<&str, String> = BTreeMap::new();
     let mut hosts: BTreeMap<String, String> = BTreeMap::new();
     for (source, file) in sources.iter_mut().zip(files) {
@@ -62,7 +62,10 @@ pub fn routing(sources: &mut [SourceFile], files: &[RoutingFile], context: &Rout
                 continue;
             }
             let over = context.overlays.and_then(|all| all.get(name)).unwrap_or(&nothing);
-            services.extend(service::check(source, name, typed, over, context));
+            match service::check(source, name, typed, over, context) {
+                Some(service) => services.push(service),
+                None => unchecked.push(name.clone()),
+            }
             checked.push((name, typed));
         }
         // The second one is the one that is too many.
@@ -72,12 +75,13 @@ pub fn routing(sources: &mut [SourceFile], files: &[RoutingFile], context: &Rout
         }
     }
     let warnings = sources.iter_mut().flat_map(|source| std::mem::take(&mut source.warnings)).collect();
-    RoutingConfig { services, warnings }
+    RoutingConfig { services, unchecked, warnings }
 }
 
 /// Notes every host of a service that another one has already. `hosts`: with the service that has it.
 fn claim_hosts(source: &mut SourceFile, name: &str, typed: &At<ServiceFile>, hosts: &mut BTreeMap<String, String>) {
     let patterns: Vec<(String, std::ops::Range<usize>)> = match &typed.value.hosts {
+        None if source.lacks_part_of(&typed.span) => return,
         None => vec![("every other host".to_owned(), typed.span.clone())],
         Some(list) => list.0.iter().map(|at| (at.value.text.clone(), at.span.clone())).collect(),
     };

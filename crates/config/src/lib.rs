@@ -208,6 +208,8 @@ pub enum EarlyHints {
 #[derive(Clone, Debug, Default)]
 pub struct RoutingConfig {
     pub services: Vec<ServiceConfig>,
+    /// The services that cannot be known without a secret that is not here. Only where such are tolerated.
+    pub unchecked: Vec<String>,
     /// Settings that are accepted, but probably mistakes.
     pub warnings: Vec<FileProblem>,
 }

@@ -190,16 +190,21 @@ impl SourceFile {
         self.text.replace_range(place, &blots);
     }
 
+    /// Whether something in the table at `span` could not be read.
+    pub fn lacks_part_of(&self, span: &Range<usize>) -> bool {
+        self.is_unreadable || self.mutilated.contains(span)
+    }
+
     /// Notes that something is missing in the table at `span`, unless something in the table could not be read.
     pub fn missing(&mut self, span: Range<usize>, message: impl Into<String>, hint: &str) {
-        if !self.is_unreadable && !self.mutilated.contains(&span) {
+        if !self.lacks_part_of(&span) {
             self.problem(span, message, Some(hint.to_owned()));
         }
     }
 
     /// The same at another place than that of the table.
     pub fn missing_in(&mut self, table: &Range<usize>, at: Range<usize>, message: &str, hint: &str) {
-        if !self.is_unreadable && !self.mutilated.contains(table) {
+        if !self.lacks_part_of(table) {
             self.problem(at, message, Some(hint.to_owned()));
         }
     }

@@ -16,6 +16,7 @@ use regex::Regex;
 use serde::Deserialize;
 use serde_json_path::JsonPath;
 
+use crate::read::FileProblem;
 use judgement::time::Millis;
 use memory::snapshot::health_check::SqlEngine;
 
@@ -54,6 +55,8 @@ pub struct Suite {
     pub secrets: Vec<String>,
     /// Captured variables that no report shows.
     pub secret_names: Vec<String>,
+    /// Secrets that are not here. Only where such are tolerated.
+    pub warnings: Vec<FileProblem>,
 }
 
 /// How an environment is reached.

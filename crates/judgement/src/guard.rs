@@ -7,6 +7,7 @@ pub mod evidence;
 pub mod latency;
 pub mod levels;
 pub mod long_window;
+mod metric;
 pub mod trigger;
 pub mod window;
 

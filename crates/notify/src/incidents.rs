@@ -18,6 +18,11 @@ impl OpenIncidents {
         self.open.entry(service.to_owned()).or_insert_with(open)
     }
 
+    /// Whether an announcement can begin an incident: nothing ends one that is of no service.
+    pub const fn takes(news: &Announcement) -> bool {
+        !news.service.is_empty()
+    }
+
     pub fn begin(&mut self, news: &Announcement) {
         self.of(&news.service).insert(news.kind.name());
     }

@@ -164,6 +164,7 @@ impl SinkListener {
         let kinds = self.sink.kinds.as_ref();
         !is_silent
             && announcement.level >= self.sink.level
+            && (self.incidents.is_none() || OpenIncidents::takes(announcement))
             && kinds.is_none_or(|kinds| kinds.contains(&announcement.kind))
     }
 }

@@ -5,7 +5,7 @@ use serde::Serialize;
 
 use crate::evidence::{self, NoticeEvidence};
 use judgement::printable::visible;
-use judgement::rollout::{AnnouncementLevel, ledger};
+use judgement::rollout::{AnnouncementLevel, ChangeKind, ledger};
 use judgement::time::rfc3339;
 use judgement::traffic::Environment;
 use judgement::traffic::split::Weight;
@@ -95,13 +95,16 @@ impl Notice {
         let announcement = &news.announcement;
         let entry = news.entry.as_deref();
         let at = entry.map_or_else(clock::wall_millis, |entry| entry.at);
+        // The lines of the file that a reload changed are what `cutover explain` is for.
+        let is_reload = announcement.kind == ChangeKind::Reload;
+        let text = announcement.text.lines().next().filter(|_| is_reload).unwrap_or(&announcement.text);
         Notice {
             id: format!("msg_{at}_{}", announcement.entry),
             at,
             level: announcement.level,
             service: announcement.service.clone(),
             kind: announcement.kind.name(),
-            text: visible(&announcement.text).into_owned(),
+            text: visible(text).into_owned(),
             who: entry.map(|entry| visible(&entry.change.who).into_owned()),
             entry: Some(announcement.entry),
             generation: entry.map(|entry| entry.change.generation),
@@ -144,7 +147,9 @@ impl Notice {
 
     /// `critical: shop: rollback`
     pub fn title(&self) -> String {
-        format!("{}: {}: {}", self.level_name(), self.service, self.kind.replace('_', " "))
+        let (level, kind) = (self.level_name(), self.kind.replace('_', " "));
+        // A reload is of no service.
+        if self.service.is_empty() { format!("{level}: {kind}") } else { format!("{level}: {}: {kind}", self.service) }
     }
 
     /// The facts of the notice as names and values, for people.

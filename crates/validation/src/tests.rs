@@ -85,6 +85,7 @@ pub fn suite(cases: Vec<Case>) -> Suite {
         data: vec![],
         secrets: vec![],
         secret_names: vec![],
+        warnings: vec![],
     }
 }
 

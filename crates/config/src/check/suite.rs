@@ -24,6 +24,7 @@ use judgement::time::Millis;
 /// A longer suite is more than a person can read through.
 const MOST_CASES: usize = 500;
 const MOST_STEPS: usize = 50;
+const SETTLE: Millis = Millis::seconds(5);
 /// The limit of a file that is sent or compared with.
 pub const MOST_FILE: u64 = 8 << 20;
 
@@ -34,6 +35,8 @@ struct Reading<'s> {
     /// The suite's own headers.
     headers: Vec<(HeaderName, String)>,
     timeout: Millis,
+    /// How long what differs in data may take to agree.
+    settle: Millis,
 }
 
 /// Checks a suite; problems are noted. `name`: the file's name without `.toml`.
@@ -42,8 +45,8 @@ pub fn suite(source: &mut SourceFile, name: &str, file: &SuiteFile) -> Suite {
         source.missing_key("version", "the suite has no `version`", "begin with version = 1");
     }
     let retries = whole(&file.retries, 0) as u32;
-    let timeout = length(&file.timeout, Millis::seconds(10));
-    let mut reading = Reading { source, secrets: BTreeSet::new(), headers: Vec::new(), timeout };
+    let (timeout, settle) = (length(&file.timeout, Millis::seconds(10)), length(&file.settle, SETTLE));
+    let mut reading = Reading { source, secrets: BTreeSet::new(), headers: Vec::new(), timeout, settle };
     let mut known: Known = BUILT_IN.iter().map(|name| (*name).to_owned()).collect();
     let variables = reading.variables(file, &mut known);
     reading.headers = reading.header_lines(&file.headers, &known);
@@ -65,10 +68,12 @@ pub fn suite(source: &mut SourceFile, name: &str, file: &SuiteFile) -> Suite {
             reading.source.problem(at.span.clone(), format!("no step captures `{}`", at.value), Some(hint));
         }
     }
-    if cases.is_empty() && loads.is_empty() && parities.is_empty() && data.is_empty() {
+    // As the file has them: what a check needs may be a secret that is not here.
+    if file.case.is_empty() && file.load.is_empty() && file.parity.is_empty() && file.data.is_empty() {
         let hint = "add a [[case]], [[load]], [[parity]] or [[data]]";
         reading.source.nothing_in_it("the suite is empty", hint);
     }
+    let secrets = reading.secrets.into_iter().collect();
     Suite {
         name: name.to_owned(),
         title: file.title.as_ref().map_or(name, |at| at.value.as_str()).to_owned(),
@@ -85,8 +90,9 @@ pub fn suite(source: &mut SourceFile, name: &str, file: &SuiteFile) -> Suite {
         loads,
         parities,
         data,
-        secrets: reading.secrets.into_iter().collect(),
+        secrets,
         secret_names: file.secret.iter().map(|at| at.value.clone()).collect(),
+        warnings: std::mem::take(&mut source.warnings),
     }
 }
 

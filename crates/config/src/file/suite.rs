@@ -37,6 +37,9 @@ pub struct SuiteFile {
     /// Retries of a case after the first attempt.
     #[schemars(extend("default" = 0, "x-unit" = "attempts"))]
     pub retries: Option<At<Whole<0, 10>>>,
+    /// The `settle` of every `[[data]]` that has none of its own.
+    #[schemars(extend("default" = "5s"))]
+    pub settle: Option<At<Duration<0, 600_000>>>,
     /// Run the suite on a schedule, this often. At least "10s".
     pub every: Option<At<Duration<10_000, 316_224_000_000>>>,
     /// Run the suite after every rollback of its service. The rollback's report shows the result.
@@ -366,8 +369,7 @@ pub struct DataFile {
     #[schemars(extend("default" = 0))]
     pub tolerance: Option<At<DataToleranceFile>>,
     /// For a table, a query or a path: how long what differs may take to agree, up to "10m". It is looked at again after
-    /// a second, and at the end. "0s": not at all.
-    #[schemars(extend("default" = "5s"))]
+    /// a second, and at the end. "0s": not at all. Default: the suite's.
     pub settle: Option<At<Duration<0, 600_000>>>,
     /// Time for one query, or for the response of a path, where the default is the suite's.
     #[schemars(extend("default" = "60s"))]

@@ -4,7 +4,7 @@
 use std::collections::VecDeque;
 
 use crate::guard::latency::{BUCKETS, slower_than};
-use crate::guard::trigger::Metric;
+use crate::guard::metric::Metric;
 use crate::guard::window::{AnswerCounts, JudgedTotals, WindowSample, difference};
 use crate::time::Millis;
 

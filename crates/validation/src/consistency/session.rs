@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use futures_util::stream;
 use futures_util::{StreamExt, TryStreamExt};
-use sqlx::mysql::{MySqlConnection, MySqlRow};
+use sqlx::mysql::{MySqlConnection, MySqlRow, MySqlTypeInfo};
 use sqlx::postgres::{PgConnection, PgRow};
 use sqlx::{AssertSqlSafe, Column, Executor, Row, SqlSafeStr, Statement, TypeInfo, ValueRef};
 use tokio::time::timeout;
@@ -298,9 +298,10 @@ fn postgres_cells(row: &PgRow) -> Result<RowValues, String> {
 }
 
 fn mysql_heads(row: &MySqlRow) -> ResultColumns {
-    let class = |name: &str| {
-        let name = name.to_ascii_lowercase();
+    let class = |kind: &MySqlTypeInfo| {
+        let name = kind.name().to_ascii_lowercase();
         match name.split(' ').next().unwrap_or_default() {
+            _ if is_set(kind) => ColumnType::Set,
             // A text column with a binary collation has these names too.
             "binary" | "varbinary" | "blob" | "tinyblob" | "mediumblob" | "longblob" => ColumnType::Any,
             word => ColumnType::of_mysql(word, None),
@@ -309,8 +310,14 @@ fn mysql_heads(row: &MySqlRow) -> ResultColumns {
     let columns = row.columns();
     ResultColumns {
         names: columns.iter().map(|column| column.name().to_owned()).collect(),
-        classes: columns.iter().map(|column| class(column.type_info().name())).collect(),
+        classes: columns.iter().map(|column| class(column.type_info())).collect(),
     }
+}
+
+/// Whether a column is a `SET`, whose values have the type of any text. The database flags it; the driver has no call for
+/// the flags of a column, and tells them only where it is printed.
+fn is_set(kind: &MySqlTypeInfo) -> bool {
+    format!("{kind:?}").split(|c: char| !c.is_ascii_alphanumeric() && c != '_').any(|word| word == "SET")
 }
 
 fn mysql_cells(row: &MySqlRow) -> Result<RowValues, String> {

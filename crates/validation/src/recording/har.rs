@@ -18,8 +18,6 @@ const NO_REQUEST: &str = "an entry without a request";
 const NO_URL: &str = "a URL that is not HTTP";
 const WEB_SOCKET: &str = "a WebSocket";
 const FILES: &str = "a form with file uploads";
-/// Labels of a suffix such as `co.uk`, under which everybody can have a domain, are this short.
-const SHORT_LABEL: usize = 3;
 
 /// Why a file is not read as HAR.
 #[derive(Debug)]
@@ -69,17 +67,14 @@ struct SiteRequest {
     request: Result<RecordedRequest, &'static str>,
 }
 
-/// `shop.example` of `www.shop.example`, `shop.co.uk` of `api.shop.co.uk`.
+/// `shop.example` of `www.shop.example`, `shop.co.uk` of `api.shop.co.uk`, by the public suffix list.
 fn site(url: &str) -> String {
     let Ok(url) = Url::parse(url) else { return String::new() };
     let Some(host) = url.host() else { return String::new() };
     let url::Host::Domain(name) = host else { return host.to_string() };
     let name = name.trim_end_matches('.').to_ascii_lowercase();
-    let labels: Vec<&str> = name.rsplit('.').collect();
-    let is_shared = matches!(labels.as_slice(), [last, second, _, ..]
-        if last.len() == 2 && second.len() <= SHORT_LABEL);
-    let kept = if is_shared { 3 } else { 2 };
-    labels.into_iter().take(kept).rev().collect::<Vec<_>>().join(".")
+    // A suffix, such as `localhost`, is a site of its own.
+    psl::domain_str(&name).unwrap_or(&name).to_owned()
 }
 
 /// Descends to the entries: these keys, and then a list.

@@ -89,7 +89,23 @@ fn third_parties_are_left_out_and_counted() {
         ["https://www.google-analytics.com/collect?v=1", "https://fonts.example.net/f", "http://127.0.0.1:2/i"];
     let reason = "a request to a third party (the recording is of shop.example)".to_owned();
     assert_eq!(of("https://shop.example/a", &others), ("/a".to_owned(), vec![(reason, 3)]));
+    // Everybody can have a domain under these.
+    for (own, other) in [
+        ("shop.co.uk", "tracker.co.uk"),
+        ("shop.com.au", "tracker.com.au"),
+        ("shop.github.io", "tracker.github.io"),
+        ("shop.netlify.app", "tracker.netlify.app"),
+        ("shop.de", "ads.de"),
+    ] {
+        let reason = format!("a request to a third party (the recording is of {own})");
+        let others = [format!("https://api.{own}/b"), format!("https://{other}/c"), format!("https://www.{own}./d")];
+        let others = others.each_ref().map(String::as_str);
+        assert_eq!(of(&format!("https://www.{own}/a"), &others), ("/a /b /d".to_owned(), vec![(reason, 1)]));
+    }
+    assert_eq!(of("https://a.b.de/a", &["https://x.b.de/b"]), ("/a /b".to_owned(), vec![]));
+    assert_eq!(of("http://shop/a", &["http://shop:81/b"]), ("/a /b".to_owned(), vec![]));
     assert_eq!(of("http://127.0.0.1:1/a", &["http://127.0.0.1:2/b"]), ("/a /b".to_owned(), vec![]));
+    assert_eq!(of("http://[::1]:1/a", &["http://[::1]:2/b"]), ("/a /b".to_owned(), vec![]));
     assert_eq!(of("http://localhost:3000/a", &["http://localhost:8080/b"]), ("/a /b".to_owned(), vec![]));
 }
 

@@ -17,8 +17,6 @@ const MOST_DATA: usize = 200;
 const LONGEST_QUERY: usize = 16 << 10;
 /// The longest timeout of one query.
 const QUERY_TIMEOUT: Millis = Millis::seconds(60);
-/// How long what differs may take to agree.
-const SETTLE: Millis = Millis::seconds(5);
 
 impl Reading<'_> {
     pub(super) fn data(&mut self, file: &SuiteFile, known: &Known) -> Vec<DataCheck> {
@@ -64,7 +62,7 @@ impl Reading<'_> {
             return None;
         }
         self.misplaced(file, span);
-        let (tolerance, settle) = (self.tolerance(file), length(&file.settle, SETTLE));
+        let (tolerance, settle) = (self.tolerance(file), length(&file.settle, self.settle));
         if let Some(at) = &file.path {
             let value = RequestFile { path: Some(at.clone()), timeout: file.timeout.clone(), ..RequestFile::default() };
             let request = self.step(&At { value, span: span.clone() }, &mut known.clone())?;
@@ -235,7 +233,7 @@ impl Reading<'_> {
             rows_only: file.rows_only.unwrap_or(false),
             most_rows: whole(&file.most_rows, 100) as usize,
             tolerance: DataTolerance::default(),
-            settle: SETTLE,
+            settle: self.settle,
             timeout,
         })
     }
