@@ -18,6 +18,7 @@ use simulation::healthy::{self, HealthyWorld};
 use simulation::runs::{self, RunSpec, SimulatedRun};
 use simulation::table::{self, FaultResult, HealthyResult};
 use simulation::through::{self, ThroughResult};
+use simulation::triggers::{self, TriggerResult};
 use simulation::verdicts;
 use simulation::worlds::World;
 
@@ -79,6 +80,7 @@ fn main() -> anyhow::Result<()> {
     let long = left_alone(&arguments, "half an hour", healthy::long(arguments.rollouts.div_ceil(5)));
     show(table::long(&long), &long);
     let through = get_through(&arguments);
+    let triggers = fire(&arguments);
     conclude(&cells, &worlds);
     let seconds = elapsed(began);
     println!("\nTook {seconds:.0} s on {} threads.", arguments.threads);
@@ -93,6 +95,9 @@ fn main() -> anyhow::Result<()> {
         "healthy": worlds.iter().map(HealthyResult::json).collect::<Vec<_>>(),
         "through": through.iter().map(|cell| {
             json!({ "world": cell.world.name, "rate": cell.rate, "runs": cell.runs, "through": cell.through, "stretch": cell.stretch })
+        }).collect::<Vec<_>>(),
+        "triggers": triggers.iter().map(|cell| {
+            json!({ "trigger": cell.trigger, "rate": cell.rate, "beyond": cell.beyond, "within": cell.within })
         }).collect::<Vec<_>>(),
         "better": verdicts::better(&cells, &worlds),
         "targets": verdicts::targets(&cells, &worlds)
@@ -174,6 +179,38 @@ fn get_through(arguments: &Arguments) -> Vec<ThroughResult> {
     }
     if !results.is_empty() {
         println!("{}\n({:.1} s)\n", through::table(&results), elapsed(began));
+    }
+    results
+}
+
+/// How often the default triggers fire, past their limits and within.
+fn fire(arguments: &Arguments) -> Vec<TriggerResult> {
+    let began = clock::micros();
+    let mut results = Vec::new();
+    for (at, trigger) in triggers::triggers().into_iter().enumerate() {
+        if !arguments.wants("triggers", &trigger.name) {
+            continue;
+        }
+        for rate in triggers::RATES {
+            let count = |times: f64, runs: usize| {
+                let cell = 100_000 * (at as u64 + 1) + 10 * rate as u64 + u64::from(times > 1.0);
+                let dice = |replicate| Dice::of(arguments.seed, cell, replicate as u64);
+                let work = |replicate| triggers::fires(&trigger, rate, times, dice(replicate));
+                let fired = runs::on_threads(arguments.threads, runs, work);
+                [runs, fired.into_iter().filter(|fired| *fired).count()]
+            };
+            results.push(TriggerResult {
+                trigger: trigger.name.clone(),
+                rate,
+                answers: rate * trigger.hold.0 as f64 / 1000.0,
+                beyond: count(1.5, arguments.rollouts),
+                within: count(0.75, arguments.rollouts),
+                possible: triggers::possible(&trigger, rate),
+            });
+        }
+    }
+    if !results.is_empty() {
+        println!("{}\n({:.1} s)\n", triggers::table(&results), elapsed(began));
     }
     results
 }

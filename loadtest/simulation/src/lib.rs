@@ -9,7 +9,7 @@
 //! - [`judge`], [`peer_rules`], [`mann_whitney`]: who watches a run.
 //! - [`engine`]: one rollout in virtual time. [`runs`]: many of them, on threads.
 //! - [`bound`]: how few failures any rule needs.
-//! - [`through`]: how many good candidates are through, and in what time.
+//! - [`through`]: how many good candidates are through, and in what time. [`triggers`]: the thresholds alone.
 //! - [`cells`], [`healthy`]: the worlds of the tables. [`statistics`], [`table`], [`verdicts`]: what came of them.
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::indexing_slicing)]
@@ -26,5 +26,6 @@ pub mod runs;
 pub mod statistics;
 pub mod table;
 pub mod through;
+pub mod triggers;
 pub mod verdicts;
 pub mod worlds;

@@ -280,7 +280,7 @@ impl Trigger {
 /// What a trigger does not mean: a rate of this much of its limit.
 const LENIENT: f64 = 0.75;
 /// A figure is beyond chance where the rate that a trigger does not mean would show it once in `e` to this.
-const SURE: f64 = 7.0;
+const SURE: f64 = 9.0;
 
 /// How surely `bad` of `all` come from a rate above `rate`: the exponent of Chernoff's bound, `all · KL(bad / all ‖ rate)`
 /// (Hoeffding, *Probability inequalities for sums of bounded random variables*, 1963).

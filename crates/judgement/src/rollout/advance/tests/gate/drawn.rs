@@ -12,7 +12,7 @@ proptest::proptest! {
         let mut bench = Bench::new(gated(if hold { OnFailure::Hold } else { OnFailure::Rollback }));
         for doing in doings {
             let before = bench.durable().clone();
-            let acts = [OperatorAction::Pause, OperatorAction::Resume, OperatorAction::Abort, OperatorAction::Rollback, shift(5.0, false), shift(100.0, true)];
+            let acts = [OperatorAction::Pause, OperatorAction::Resume, OperatorAction::Abort, OperatorAction::Rollback, shift(10.0, false), shift(100.0, true)];
             let person = match doing {
                 0 => bench.order(OperatorAction::Deploy(DeployRequest { version: "2".into(), force: true, ..DeployRequest::default() })),
                 1 => {
