@@ -14,7 +14,7 @@ pub mod window;
 use serde::{Deserialize, Serialize};
 
 use crate::guard::evidence::{CombinedEvidence, SERIOUS};
-use crate::guard::trigger::{Metric, Trigger, TriggerAction, TriggerLevel, TriggerReading, usual_at_most};
+use crate::guard::trigger::{INCIDENT, Metric, Trigger, TriggerAction, TriggerLevel, TriggerReading, usual_at_most};
 use crate::time::Millis;
 
 /// The policy that a service's candidate is held to.
@@ -154,8 +154,6 @@ pub fn judge(policy: &GuardPolicy, sight: &Observation) -> Judgement {
     Judgement { verdict, fired }
 }
 
-/// A failure rate of active above this is an incident, whatever is usual.
-const INCIDENT: f64 = 0.2;
 /// How many standard deviations active's failures must be above that, so that a handful of requests is no incident.
 const DEVIATIONS: f64 = 2.0;
 

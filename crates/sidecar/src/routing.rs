@@ -62,8 +62,11 @@ impl ResolvedRouting {
 
 /// Where the file sends a service's clients.
 fn premises_of(config: &ServiceConfig) -> FilePremises {
-    let ServiceConfig { traffic, origins, urls, .. } = config;
+    let ServiceConfig { traffic, origins, urls, health, .. } = config;
     FilePremises {
+        served: traffic.hosts.clone(),
+        choice: format!("{:?} {}", traffic.sticky, traffic.failover_both),
+        failover: traffic.failover_both.then(|| format!("{health:?}")),
         urls: urls.clone(),
         hosts: origins.each_ref().map(|origin| sent_host(origin)),
         paths: traffic.routes.named_patterns().map(|(name, path)| (name.to_owned(), path.to_owned())).collect(),

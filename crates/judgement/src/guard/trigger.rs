@@ -57,13 +57,15 @@ pub struct TriggerReading {
     pub usual: Option<f64>,
 }
 
-/// A failure rate is unusual above so many times what is usual, and so much more.
-const UNUSUAL: (f64, f64) = (2.0, 0.02);
+/// A failure rate is unusual above so many times what is usual and so much more, or above that and this much.
+const UNUSUAL: (f64, f64, f64) = (2.0, 0.02, 0.1);
+/// A failure rate above this is an incident, however long it lasts, and never usual.
+pub const INCIDENT: f64 = 0.2;
 
 /// The highest failure rate that is still usual.
 pub fn usual_at_most(usual: f64) -> f64 {
-    let (times, more) = UNUSUAL;
-    times * usual + more
+    let (times, more, most) = UNUSUAL;
+    (times * usual + more).min(usual + most)
 }
 
 /// How far a reading is from firing.
@@ -237,7 +239,8 @@ impl Trigger {
     /// Whether active is usually past its limit, and the candidate fails no more than that: so this site is, whatever the
     /// few requests of a window say of active, or if there are none.
     fn is_usual(&self, value: f64, reading: &TriggerReading) -> bool {
-        let Some(usual) = reading.usual else { return false };
+        // What active failed before a version that mends it was promoted does not excuse that one.
+        let Some(usual) = reading.usual.filter(|usual| *usual <= INCIDENT) else { return false };
         let (rate, active) = match self.metric {
             Metric::ErrorRate => (value / 100.0, 100.0 * usual),
             Metric::Availability => (1.0 - value / 100.0, 100.0 * (1.0 - usual)),

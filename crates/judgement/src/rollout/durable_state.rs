@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use serde::{Deserialize, Serialize};
 
 use crate::rollout::plan::RolloutPlan;
+use crate::rollout::premises::share_a_url;
 use crate::rollout::release::{Release, ReleasePause, RolloutPhase};
 use crate::time::Millis;
 use crate::traffic::Environment;
@@ -108,6 +109,12 @@ impl DurableState {
     pub(super) fn quarantined(&self, side: Environment) -> Option<&QuarantinedVersion> {
         let version = side.of(&self.versions).as_ref()?;
         self.quarantine.iter().find(|before| before.version == *version)
+    }
+
+    /// The version that was rolled back at one of these URLs, the latest first.
+    pub(super) fn quarantined_at(&self, url: &str) -> Option<&QuarantinedVersion> {
+        let was_there = |before: &&QuarantinedVersion| before.url.as_ref().is_some_and(|was| share_a_url(was, url));
+        self.quarantine.iter().rev().find(was_there)
     }
 
     /// A person has said that the candidate's version may have clients although it was rolled back.
@@ -223,7 +230,7 @@ impl DurableState {
             (release.phase, release.pause, release.why) = (RolloutPhase::RolledBack, None, Some(reason.to_owned()));
             if let Some(version) = release.version.clone() {
                 self.quarantine.retain(|before| before.version != version);
-                self.quarantine.push(QuarantinedVersion { version, entry });
+                self.quarantine.push(QuarantinedVersion { version, entry, url: release.url.clone() });
                 let surplus = self.quarantine.len().saturating_sub(MOST_QUARANTINED);
                 self.quarantine.drain(..surplus);
             }
@@ -256,6 +263,9 @@ pub struct QuarantinedVersion {
     pub version: String,
     /// The rollback's journal entry.
     pub entry: u64,
+    /// Where it was: what comes back there without a name is the same.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub url: Option<String>,
 }
 
 /// No deploys and no steps. Rollbacks still happen.

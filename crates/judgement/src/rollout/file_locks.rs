@@ -1,11 +1,10 @@
 //! What a routing file may not change now: a rollout, a freeze, a stop and a quarantine hold for it as for everybody.
 
-use crate::rollout::premises::{FilePlace, FilePremises, ForbiddenChange};
+use crate::rollout::premises::{FilePlace, FilePremises, ForbiddenChange, owner};
 use crate::rollout::service_state::ServiceState;
 use crate::rollout::state::State;
-use crate::rollout::{DeployFreeze, DurableState, LoadedService, QuarantinedVersion, RequestedSplit, RolloutError};
+use crate::rollout::{DeployFreeze, LoadedService, QuarantinedVersion, RequestedSplit, RolloutError};
 use crate::time::Millis;
-use crate::traffic::Environment;
 
 impl State {
     /// Whether a file may be loaded. While a rollout runs, a file that changes the weight may not, except to abort it.
@@ -22,8 +21,46 @@ impl State {
             if let Some(state) = self.services.get(&loaded.service) {
                 state.may_follow(loaded, wall)?;
             }
+            self.may_take_hosts(loaded, wall)?;
         }
         Ok(())
+    }
+
+    /// Whether a service may have the hosts that it did not have before: not those of one that is held.
+    fn may_take_hosts(&self, loaded: &LoadedService, wall: u64) -> Result<(), RolloutError> {
+        let had = self.services.get(&loaded.service).map_or(&[][..], |state| &state.premises.served);
+        for host in loaded.premises.served.iter().filter(|host| !had.contains(host)) {
+            let before = self.services.iter().map(|(name, state)| (name.as_str(), &state.premises));
+            let Some((service, state)) = owner(before, host).and_then(|name| self.services.get_key_value(name)) else {
+                continue;
+            };
+            if *service != loaded.service
+                && let Some(lock) = state.lock(wall)
+            {
+                let what = format!("service {} may not take clients of it by its hosts", loaded.service);
+                let change = ForbiddenChange { place: FilePlace::Split, what };
+                return Err(lock.refuses(service.clone(), change));
+            }
+        }
+        Ok(())
+    }
+}
+
+/// What holds a service where it is.
+enum FileLock {
+    Stop,
+    Freeze(DeployFreeze),
+}
+
+impl FileLock {
+    fn refuses(self, service: String, change: ForbiddenChange) -> RolloutError {
+        let change = Box::new(change);
+        match self {
+            FileLock::Stop => RolloutError::FileDuringStop { service, change },
+            FileLock::Freeze(DeployFreeze { who, why, .. }) => {
+                RolloutError::FileDuringFreeze { service, change, who, why }
+            }
+        }
     }
 }
 
@@ -53,18 +90,21 @@ impl ServiceState {
         let changes = asked != durable.asked;
         self.keeps_its_rollout(loaded, asked, changes)?;
         let raises = changes && durable.is_raised_by(asked);
-        if raises && durable.stopped {
-            return Err(RolloutError::FileDuringStop { service, asked: asked.weight });
-        }
-        if let Some(DeployFreeze { who, why, .. }) = self.frozen(wall) {
-            let forbidden = if raises { Some(raised(asked)) } else { self.sent_elsewhere(&loaded.premises) };
-            if let Some(change) = forbidden.map(Box::new) {
-                return Err(RolloutError::FileDuringFreeze { service, change, who, why });
+        if let Some(lock) = self.lock(wall) {
+            let has_share = !durable.weight.is_zero();
+            let diverted = || self.premises.diverted_by(&loaded.premises, durable.active, has_share);
+            let raised = raises.then(|| raised(asked, durable.is_swapped_by(asked)));
+            if let Some(change) = raised.or_else(diverted).or_else(|| self.sent_back(&loaded.premises)) {
+                return Err(lock.refuses(service, change));
             }
         }
-        let quarantined = raises.then(|| self.quarantined_by(asked, &loaded.premises)).flatten();
+        let quarantined = || raises.then(|| self.quarantined_by(asked, &loaded.premises)).flatten();
+        let serving = durable.active;
+        let returned = loaded.premises.has_moved(serving, &self.premises);
+        let returned = Some(serving.of(&loaded.premises.urls)).filter(|_| returned);
+        let quarantined = quarantined().or_else(|| durable.quarantined_at(returned?));
         match quarantined {
-            Some(QuarantinedVersion { version, entry }) => {
+            Some(QuarantinedVersion { version, entry, .. }) => {
                 let (version, entry) = (version.clone(), *entry);
                 Err(RolloutError::FileQuarantined { service, version, entry })
             }
@@ -98,35 +138,33 @@ impl ServiceState {
         Ok(())
     }
 
-    /// What of the file would send clients to another version although no weight has changed.
-    fn sent_elsewhere(&self, after: &FilePremises) -> Option<ForbiddenChange> {
-        let DurableState { active, weight, origins, .. } = &self.durable;
-        let has_share = !weight.is_zero();
-        // Where a deploy has sent it, the file's URL takes its place.
-        let moved = |side: Environment| {
-            let is_other = side.of(&self.premises.urls) != side.of(&after.urls);
-            after.has_moved(side, &self.premises) || is_other && side.of(origins).is_some()
-        };
-        let serving = [Some(*active), Some(active.other()).filter(|_| has_share)];
-        let side = serving.into_iter().flatten().find(|side| moved(*side));
-        if let Some(side) = side {
-            let what = format!("the routing file may not send the clients of {side} to {}", side.of(&after.urls));
-            return Some(ForbiddenChange { place: FilePlace::Origin(side), what });
-        }
-        let rule = after.new_rule_to(active.other(), has_share, &self.premises)?;
-        let what = format!("rule `{}` may not begin to send clients to {}", rule.name, active.other());
-        Some(ForbiddenChange { place: FilePlace::Rule(rule.name.clone()), what })
+    fn lock(&self, wall: u64) -> Option<FileLock> {
+        let freeze = || self.frozen(wall).map(FileLock::Freeze);
+        if self.durable.stopped { Some(FileLock::Stop) } else { freeze() }
+    }
+
+    /// Where a deploy has sent active elsewhere, the file's URL would take its place.
+    fn sent_back(&self, after: &FilePremises) -> Option<ForbiddenChange> {
+        let side = self.durable.active;
+        side.of(&self.durable.origins).as_ref().filter(|origin| origin.instead_of != *side.of(&after.urls))?;
+        let what = format!("the routing file may not send the clients of {side} to {}", side.of(&after.urls));
+        Some(ForbiddenChange { place: FilePlace::Origin(side), what })
     }
 
     /// The version that was rolled back and would get clients, unless the file puts another one in its place.
     pub(super) fn quarantined_by(&self, asked: RequestedSplit, after: &FilePremises) -> Option<&QuarantinedVersion> {
         let durable = &self.durable;
         let side = if durable.is_swapped_by(asked) { asked.active } else { durable.active.other() };
-        durable.quarantined(side).filter(|_| !after.has_moved(side, &self.premises))
+        // A new URL has no name yet.
+        let is_named = side.of(&durable.versions).is_some() && !after.has_moved(side, &self.premises);
+        if is_named { durable.quarantined(side) } else { durable.quarantined_at(side.of::<String>(&after.urls)) }
     }
 }
 
-fn raised(asked: RequestedSplit) -> ForbiddenChange {
-    let what = format!("the routing file may not raise its weight to {}", asked.weight);
+fn raised(asked: RequestedSplit, is_swap: bool) -> ForbiddenChange {
+    let what = match is_swap {
+        true => format!("the routing file may not make {} active", asked.active),
+        false => format!("the routing file may not raise its weight to {}", asked.weight),
+    };
     ForbiddenChange { place: FilePlace::Split, what }
 }

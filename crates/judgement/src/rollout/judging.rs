@@ -9,6 +9,7 @@ use crate::rollout::ledger::{CandidateAccount, OpenLedger};
 use crate::rollout::service_state::{ServiceState, WaitReason};
 use crate::rollout::service_update::ServiceUpdate;
 use crate::rollout::service_watch::ServiceWatch;
+use crate::traffic::Environment;
 
 impl ServiceUpdate<'_> {
     pub(super) fn count(&mut self, totals: &[Option<[JudgedTotals; 2]>], on_grid: bool) -> Vec<Effect> {
@@ -19,7 +20,8 @@ impl ServiceUpdate<'_> {
         }
         let side = self.state.durable.subject();
         let answers = totals.iter().flatten().map(|pair| side.of(pair).counts.answers).sum();
-        self.state.clock(self.now, answers);
+        let wall = self.wall();
+        self.state.clock(self.now, wall, answers);
         let reasons = self.state.waiting(self.wall());
         self.state.waits.clear();
         self.state.waits.extend(reasons.iter().map(WaitReason::name));
@@ -37,7 +39,9 @@ impl ServiceUpdate<'_> {
         let (now, side) = (self.now, self.state.durable.subject());
         let candidate = CandidateAccount::of(totals.iter().flatten().map(|pair| side.of(pair)));
         if let Some(book) = &mut self.state.book {
-            book.look(now, candidate);
+            // The next rollout may be about the other side already.
+            let of = |side: Environment| CandidateAccount::of(totals.iter().flatten().map(|pair| side.of(pair)));
+            book.look(now, of(book.side()));
             // A ledger that is closing gives way to the next rollout as it is.
             let is_over = book.is_closing() && self.state.durable.rollout != book.ledger().rollout;
             if let Some(ledger) = book.closed(now).or_else(|| is_over.then(|| book.ledger())) {
@@ -52,7 +56,7 @@ impl ServiceUpdate<'_> {
             return effects;
         }
         let ServiceState { durable, routes, policy, watch, book, .. } = &mut *self.state;
-        let book = book.get_or_insert_with(|| OpenLedger::open(durable.rollout, now, candidate));
+        let book = book.get_or_insert_with(|| OpenLedger::open(durable.rollout, side, now, candidate));
         let watch = watch.get_or_insert_with(|| ServiceWatch::new(routes.len(), policy));
         // A promoted side is judged as it was before: against the side that it replaced.
         let watching = durable.is_watching();

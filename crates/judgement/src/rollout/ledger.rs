@@ -4,6 +4,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::guard::window::{ClientImpact, JudgedTotals};
 use crate::time::Millis;
+use crate::traffic::Environment;
 
 /// What a rollout has cost. Times are on the monotonic clock, like an entry's `uptime`.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
@@ -72,6 +73,7 @@ impl CandidateAccount {
 #[derive(Clone, Debug)]
 pub struct OpenLedger {
     ledger: RolloutLedger,
+    side: Environment,
     /// Before the rollout, and at the last look.
     before: CandidateAccount,
     last: CandidateAccount,
@@ -83,10 +85,10 @@ pub struct OpenLedger {
 }
 
 impl OpenLedger {
-    /// Opens with the candidate's totals as the rollout begins.
-    pub fn open(rollout: u32, now: Millis, candidate: CandidateAccount) -> OpenLedger {
+    /// Opens with the candidate's totals as the rollout begins. `side`: where it is.
+    pub fn open(rollout: u32, side: Environment, now: Millis, candidate: CandidateAccount) -> OpenLedger {
         let ledger = RolloutLedger { rollout, began: now, ..RolloutLedger::default() };
-        OpenLedger { ledger, before: candidate, last: candidate, changed: now, out: 0, closing: None }
+        OpenLedger { ledger, side, before: candidate, last: candidate, changed: now, out: 0, closing: None }
     }
 
     /// Takes in the candidate's totals at `now`.
@@ -110,6 +112,11 @@ impl OpenLedger {
         if candidate != *last {
             (*last, self.changed) = (candidate, now);
         }
+    }
+
+    /// The side that the rollout is on.
+    pub const fn side(&self) -> Environment {
+        self.side
     }
 
     pub fn caution(&mut self) {

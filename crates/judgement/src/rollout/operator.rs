@@ -128,10 +128,8 @@ pub enum RolloutError {
     FileDuringFreeze { service: String, change: Box<ForbiddenChange>, who: String, why: String },
     #[error("{service}: version {version}, which would get clients, was rolled back (journal entry {entry})")]
     FileQuarantined { service: String, version: String, entry: u64 },
-    #[error(
-        "{service} is stopped: the routing file may not raise its weight to {asked} before the emergency is cleared"
-    )]
-    FileDuringStop { service: String, asked: Weight },
+    #[error("{service} is stopped; {} before the emergency is cleared", change.what)]
+    FileDuringStop { service: String, change: Box<ForbiddenChange> },
     #[error("{service}: {what}")]
     AsAsked { service: String, what: &'static str },
     #[error(
@@ -144,11 +142,12 @@ impl RolloutError {
     /// Where the routing file says what it may not, and of which service.
     pub fn place(&self) -> Option<(&str, FilePlace)> {
         match self {
-            RolloutError::FileDuringFreeze { service, change, .. } => Some((service, change.place.clone())),
+            RolloutError::FileDuringFreeze { service, change, .. }
+            | RolloutError::FileDuringStop { service, change } => Some((service, change.place.clone())),
             RolloutError::RouteInUse { service, route, .. } => Some((service, FilePlace::Route(route.clone()))),
-            RolloutError::FileDuringRollout { service, .. }
-            | RolloutError::FileQuarantined { service, .. }
-            | RolloutError::FileDuringStop { service, .. } => Some((service, FilePlace::Split)),
+            RolloutError::FileDuringRollout { service, .. } | RolloutError::FileQuarantined { service, .. } => {
+                Some((service, FilePlace::Split))
+            }
             _ => None,
         }
     }

@@ -110,7 +110,7 @@ impl ServiceUpdate<'_> {
         Err(match self.state.frozen(self.wall()) {
             Some(_) => RolloutError::AsAsked {
                 service,
-                what: "it is frozen by a window of the routing file: change it there, or deploy with --pass-freeze",
+                what: "it is frozen by a window of the routing file: take it out there and unfreeze again, or deploy with --pass-freeze",
             },
             None => RolloutError::NotFrozen { service },
         })
@@ -157,6 +157,8 @@ impl ServiceUpdate<'_> {
         let limits = if functions.is_empty() { String::new() } else { format!(" of {}", functions.join(", ")) };
         let passed =
             passed.map_or(String::new(), |DeployFreeze { who, why, .. }| format!(", past the freeze by {who} ({why})"));
+        let before = durable.quarantine.iter().find(|before| before.version == version);
+        let forced = before.map_or(String::new(), forced);
         let rescued = if rescue { ", as a rescue" } else { "" };
         let mut effects = match durable.release.as_ref().filter(|release| release.phase.is_under_way()) {
             Some(before) => {
@@ -166,7 +168,8 @@ impl ServiceUpdate<'_> {
             }
             None => Vec::new(),
         };
-        let note = note(ChangeKind::Deploy, &format!("deploying {version}{limits} to {candidate}{rescued}{passed}"));
+        let note =
+            note(ChangeKind::Deploy, &format!("deploying {version}{limits} to {candidate}{rescued}{forced}{passed}"));
         let url = origin
             .as_ref()
             .map_or_else(|| candidate.of(&self.state.premises.urls).clone(), |origin| origin.url.clone());
@@ -233,10 +236,11 @@ impl ServiceUpdate<'_> {
         (gradual, force): (bool, bool),
         note: impl Fn(ChangeKind, &str) -> ChangeNote,
     ) -> Result<Vec<Effect>, RolloutError> {
+        let quarantined = durable.quarantined(durable.active.other()).cloned().filter(|_| weight > durable.weight);
+        let forced = quarantined.as_ref().map_or(String::new(), forced);
         if weight > durable.weight {
             self.may_raise(false)?;
-            let before = durable.quarantined(durable.active.other()).filter(|_| !force);
-            if let Some(QuarantinedVersion { version, entry }) = before.cloned() {
+            if let Some(QuarantinedVersion { version, entry, .. }) = quarantined.clone().filter(|_| !force) {
                 return Err(RolloutError::Quarantined { service: self.name.to_owned(), version, entry });
             }
         } else if durable.stopped {
@@ -254,7 +258,7 @@ impl ServiceUpdate<'_> {
             }
         }
         if gradual && weight > durable.weight {
-            let note = note(ChangeKind::Shift, &format!("step by step to {weight}"));
+            let note = note(ChangeKind::Shift, &format!("step by step to {weight}{forced}"));
             let candidate = durable.active.other();
             let release = match under_way {
                 Some(release) => Release { plan: release.plan.up_to(weight), ..release.clone() },
@@ -276,7 +280,7 @@ impl ServiceUpdate<'_> {
                 durable.release.insert(release).enter(step);
             }));
         }
-        let note = note(ChangeKind::Shift, "by hand");
+        let note = note(ChangeKind::Shift, &format!("by hand{forced}"));
         let who = note.by.who.clone();
         Ok(self.alter(note, |durable| {
             durable.settle();
@@ -340,8 +344,8 @@ impl ServiceUpdate<'_> {
         durable: &DurableState,
         note: impl Fn(ChangeKind, &str) -> ChangeNote,
     ) -> Result<Vec<Effect>, RolloutError> {
-        let passes = durable.release.as_ref().is_some_and(|release| release.passes_freeze);
-        self.may_raise(passes)?;
+        // That a rollout passes a freeze is no leave to skip its steps in it.
+        self.may_raise(false)?;
         let candidate = durable.active.other();
         let release = match durable.release.as_ref().filter(|release| release.phase.is_under_way()) {
             Some(release) if !release.is_live() => {
@@ -385,6 +389,11 @@ impl ServiceUpdate<'_> {
             frozen => Ok(frozen),
         }
     }
+}
+
+/// That a person has overruled a rollback, for the record.
+fn forced(QuarantinedVersion { version, entry, .. }: &QuarantinedVersion) -> String {
+    format!(", although {version} was rolled back (entry {entry})")
 }
 
 fn under_way<'d>(name: &str, durable: &'d DurableState) -> Result<&'d Release, RolloutError> {

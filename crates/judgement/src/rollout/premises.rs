@@ -3,11 +3,14 @@
 use std::collections::BTreeMap;
 
 use crate::traffic::Environment;
+use crate::traffic::host::HostPattern;
 use crate::traffic::rule::{RoutingRule, RuleTarget};
 
 /// Where a service's clients are sent, as its file says it.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct FilePremises {
+    /// The hosts whose requests are its own; none for all that no other service has.
+    pub served: Vec<HostPattern>,
     /// Where the file sends the environments, by [`Environment::index`]: URLs with a space between them.
     pub urls: [String; 2],
     /// The Host that they are sent, as a text that differs if that does.
@@ -15,6 +18,11 @@ pub struct FilePremises {
     /// The paths of the routes by the names of the routes.
     pub paths: BTreeMap<String, String>,
     pub rules: Vec<LoadedRule>,
+    /// What else decides who goes where, as a text that differs if that does: stickiness, and what is done if a side is
+    /// down.
+    pub choice: String,
+    /// The candidate gets the clients of an active that is down; with the health checks that say so.
+    pub failover: Option<String>,
 }
 
 /// A rule of the file, or one set at run time.
@@ -63,10 +71,6 @@ impl LoadedRule {
         };
         sends && (self.overrides || has_share)
     }
-
-    fn does_as(&self, other: &LoadedRule) -> bool {
-        (self.to, self.overrides, &self.matches) == (other.to, other.overrides, &other.matches)
-    }
 }
 
 impl FilePremises {
@@ -75,16 +79,73 @@ impl FilePremises {
         !share_a_url(side.of::<String>(&self.urls), side.of::<String>(&before.urls))
     }
 
-    /// The first rule that was not there before and sends clients to the candidate.
-    pub(super) fn new_rule_to(
-        &self,
-        candidate: Environment,
-        has_share: bool,
-        before: &FilePremises,
-    ) -> Option<&LoadedRule> {
-        let is_new = |rule: &&LoadedRule| !before.rules.iter().any(|other| rule.does_as(other));
-        self.rules.iter().filter(|rule| rule.sends_to(candidate, has_share)).find(is_new)
+    /// Whether the candidate may have clients: by its share, by a rule, or because active is down.
+    fn reaches(&self, candidate: Environment, has_share: bool) -> bool {
+        has_share || self.failover.is_some() || self.rules.iter().any(|rule| rule.sends_to(candidate, has_share))
     }
+
+    /// What of `after` changes where clients go although no weight has changed; `None` if nothing does.
+    pub(super) fn diverted_by(
+        &self,
+        after: &FilePremises,
+        active: Environment,
+        has_share: bool,
+    ) -> Option<ForbiddenChange> {
+        let candidate = active.other();
+        let candidate_counts = self.reaches(candidate, has_share) || after.reaches(candidate, has_share);
+        let sides = [Some(active), Some(candidate).filter(|_| candidate_counts)].into_iter().flatten();
+        for side in sides {
+            let place = FilePlace::Origin(side);
+            let (url, host) = (side.of(&after.urls), side.of(&after.hosts));
+            if url != side.of(&self.urls) {
+                let what = format!("the routing file may not send the clients of {side} to {url}");
+                return Some(ForbiddenChange { place, what });
+            }
+            if host != side.of(&self.hosts) {
+                let what = format!("the routing file may not change the Host that {side} is sent to {host}");
+                return Some(ForbiddenChange { place, what });
+            }
+        }
+        let new = after.rules.iter().find(|rule| !self.rules.contains(rule));
+        let gone = self.rules.iter().find(|rule| !after.rules.contains(rule));
+        if let Some(rule) = new.or(gone) {
+            let what = format!("the routing file may not change who goes where by rule `{}`", rule.name);
+            return Some(ForbiddenChange { place: FilePlace::Rule(rule.name.clone()), what });
+        }
+        let what = match () {
+            () if self.served != after.served => "its hosts",
+            () if self.rules != after.rules => "the order of its rules",
+            () if self.paths != after.paths => "its routes",
+            () if self.choice != after.choice => "how clients stay where they are, or what is done if a side is down",
+            () if self.failover != after.failover => "the health checks by which clients are sent to the other side",
+            () => return None,
+        };
+        let what = format!("the routing file may not change {what}");
+        Some(ForbiddenChange { place: FilePlace::Split, what })
+    }
+}
+
+/// The service that a host belongs to: by its name, by the longest pattern, or as all others.
+pub(super) fn owner<'s>(
+    services: impl Iterator<Item = (&'s str, &'s FilePremises)>,
+    host: &HostPattern,
+) -> Option<&'s str> {
+    let name = match host {
+        HostPattern::Exact(name) => name.clone(),
+        HostPattern::Under(name) => format!("*.{name}"),
+    };
+    let fits = |pattern: &HostPattern| match pattern {
+        HostPattern::Exact(exact) => (*exact == name).then_some(usize::MAX),
+        HostPattern::Under(under) => {
+            name.strip_suffix(under.as_str()).is_some_and(|rest| rest.ends_with('.')).then_some(under.len())
+        }
+    };
+    let fit = |premises: &FilePremises| match premises.served.as_slice() {
+        [] => Some(0),
+        patterns => patterns.iter().filter_map(fits).max(),
+    };
+    let all = services.filter_map(|(service, premises)| Some((fit(premises)?, service)));
+    all.max_by_key(|(fit, _)| *fit).map(|(_, service)| service)
 }
 
 /// Whether two lists of URLs have one in common.

@@ -21,6 +21,9 @@ pub struct Release {
     /// The Host that it was sent then.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub host: Option<String>,
+    /// Where the side was that it replaced when it was promoted: what is there later is no safe place.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub replaced: Option<String>,
     /// A person's word that it is promoted as soon as it has passed its preflight.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub rescue: bool,
@@ -115,6 +118,7 @@ impl Release {
             environment,
             url: None,
             host: None,
+            replaced: None,
             rescue: false,
             passes_freeze: false,
             functions: Vec::new(),

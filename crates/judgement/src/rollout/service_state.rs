@@ -127,7 +127,9 @@ pub(super) struct Running {
     answers: u64,
     /// What the release says about the time before.
     spent: Millis,
+    /// How long it had lasted when that was last counted anew.
     lasted: Millis,
+    counted: Millis,
     requests: u64,
     kept: Millis,
 }
@@ -198,7 +200,8 @@ impl std::fmt::Display for WaitReason {
 
 impl ServiceState {
     /// Brings the step's clock up to date.
-    pub(super) fn clock(&mut self, now: Millis, answers: u64) {
+    pub(super) fn clock(&mut self, now: Millis, wall: u64, answers: u64) {
+        let frozen = self.frozen(wall).is_some();
         let durable = &mut self.durable;
         let (number, watching) = (durable.rollout, durable.is_watching());
         let Some(release) = &mut durable.release else { return self.clocked = StepClock::default() };
@@ -214,13 +217,19 @@ impl ServiceState {
             Some(running) if running.place == place => running,
             _ => {
                 let Release { spent, lasted, requests, .. } = *release;
-                Running { place, since: now, answers, spent, lasted, requests, kept: now }
+                Running { place, since: now, answers, spent, lasted, counted: now, requests, kept: now }
             }
         };
+        let mut running = running;
+        // A freeze is nobody's delay.
+        if frozen && !release.passes_freeze {
+            running.lasted = release.lasted;
+            running.counted = now;
+        }
         self.clocked.running = Some(running);
         release.requests = running.requests + answers.saturating_sub(running.answers);
         release.spent = running.spent.plus(now.since(running.since));
-        release.lasted = running.lasted.plus(now.since(running.since));
+        release.lasted = running.lasted.plus(now.since(running.counted));
     }
 
     /// Whether it is time to store how far the rollout is.

@@ -48,7 +48,8 @@ impl ServiceUpdate<'_> {
     }
 
     pub(super) fn promote(&mut self, release: Release, note: ChangeNote) -> Vec<Effect> {
-        self.alter(note, |durable| durable.promote(release))
+        let replaced = Some(self.state.url(release.environment.other()).to_owned());
+        self.alter(note, |durable| durable.promote(Release { replaced, ..release }))
     }
 
     pub(super) fn pause(&mut self, note: ChangeNote) -> Vec<Effect> {

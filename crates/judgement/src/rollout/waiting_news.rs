@@ -34,6 +34,7 @@ impl ServiceUpdate<'_> {
             step.baked = now;
         }
         let waited = now.since(step.baked);
+        let asks_a_person = reasons.contains(&WaitReason::Approval);
         let is_news = match reasons {
             [] | [WaitReason::Paused] => false,
             // A person must act: at once.
@@ -41,7 +42,10 @@ impl ServiceUpdate<'_> {
             [WaitReason::Preflight] => waited >= LONG_PREFLIGHT && !std::mem::replace(&mut step.told, true),
             _ => {
                 let bake = release.current().map_or(Millis::ZERO, |step| step.bake);
-                waited >= bake.max(PATIENCE) && !std::mem::replace(&mut step.told, true)
+                let is_late = waited >= bake.max(PATIENCE) && !std::mem::replace(&mut step.told, true);
+                // That a person must act as well is said with it.
+                step.approval_told |= is_late && asks_a_person;
+                is_late
             }
         };
         if !is_news {
@@ -57,6 +61,9 @@ impl ServiceUpdate<'_> {
 
     /// At a tick: what happens to a rollout whose time is over, once.
     pub(super) fn pass_deadline(&mut self, reasons: &[WaitReason]) -> Vec<Effect> {
+        if let Some(effects) = self.end_long_preflight() {
+            return effects;
+        }
         let ServiceState { durable, news, .. } = &mut *self.state;
         let moves = |phase| matches!(phase, RolloutPhase::Shifting | RolloutPhase::Baking);
         let release = durable.release.as_ref().filter(|release| moves(release.phase) && !durable.stopped);
@@ -79,6 +86,22 @@ impl ServiceUpdate<'_> {
                 self.pause(ChangeNote::by(Component::Plan, ChangeKind::Deadline, why))
             }
         }
+    }
+
+    /// A preflight that has not ended when the time of the whole rollout is over never began anything.
+    fn end_long_preflight(&mut self) -> Option<Vec<Effect>> {
+        let wall = self.wall();
+        let release = self.state.durable.release.as_ref()?;
+        let deadline = release.plan.deadline.filter(|_| release.phase == RolloutPhase::Preflight)?;
+        if wall.saturating_sub(release.at) < deadline.0 {
+            return None;
+        }
+        let why = format!(
+            "{} was not started: its preflight has not ended within its deadline of {deadline}",
+            release.title()
+        );
+        let note = ChangeNote::by(Component::Plan, ChangeKind::Abort, why.clone());
+        Some(self.alter(note, |durable| durable.abort(&why)))
     }
 
     /// Active is broken, which no step and no rollback mends.

@@ -27,10 +27,14 @@ struct Bench {
     /// Failures per hundred of green's responses.
     failing: u64,
     hundredths: u64,
+    /// The same of blue's, in whole tens.
+    blue_failing: u64,
     asked: f64,
     /// The guard has one trigger, which pauses.
     only_pauses: bool,
     effects: Vec<Effect>,
+    /// Everything that was journalled.
+    entries: Vec<JournalChange>,
     /// The suites that were ordered, the latest last.
     orders: Vec<SuiteRun>,
     /// How often its progress was stored.
@@ -83,9 +87,11 @@ impl Bench {
             counts: Default::default(),
             failing: 0,
             hundredths: 0,
+            blue_failing: 0,
             asked: 0.0,
             only_pauses: false,
             effects: vec![],
+            entries: vec![],
             orders: vec![],
             kept: 0,
             routes: vec!["default".into(), "api".into()],
@@ -136,6 +142,10 @@ impl Bench {
             let probed = Event::Probed { service: "shop".into(), number, result: self.answers.clone() };
             self.effects.extend(self.state.apply(probed, Millis(self.now))?);
         }
+        self.entries.extend(self.effects.iter().filter_map(|effect| match effect {
+            Effect::Journal(change) => Some((**change).clone()),
+            _ => None,
+        }));
         Ok(())
     }
 
@@ -165,7 +175,9 @@ impl Bench {
             for (side, answers) in sides.into_iter().zip([10 - share, share]) {
                 let counts = side.of_mut(&mut self.counts);
                 counts.answers += answers;
-                if side == Environment::Green {
+                if side == Environment::Blue {
+                    counts.failed += answers * self.blue_failing / 100;
+                } else {
                     self.hundredths += answers * self.failing;
                     counts.failed += self.hundredths / 100;
                     self.hundredths %= 100;

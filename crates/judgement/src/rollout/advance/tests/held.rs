@@ -154,6 +154,29 @@ fn a_person_may_have_the_rest_of_a_return_at_once() {
 }
 
 #[test]
+fn a_version_that_mended_a_broken_active_is_watched_as_any_other() {
+    for rescue in [true, false] {
+        let mut bench = Bench::new(plan());
+        bench.blue_failing = 100;
+        bench.order(shift(10.0, false)).unwrap();
+        bench.run(3);
+        bench.order(shift(0.0, false)).unwrap();
+        let mending = DeployRequest { version: "2.0.0".into(), rescue, ..DeployRequest::default() };
+        bench.order(OperatorAction::Deploy(mending)).unwrap();
+        bench.preflighted(Ok(""));
+        if !rescue {
+            bench.run(2);
+            bench.order(OperatorAction::Promote).unwrap();
+        }
+        bench.blue_failing = 0;
+        bench.run(5);
+        bench.failing = 100;
+        let kinds = bench.run(20);
+        assert!(kinds.contains(&ChangeKind::Rollback), "{rescue} {kinds:?}");
+    }
+}
+
+#[test]
 fn a_return_turns_back_while_its_target_is_down() {
     let mut bench = Bench::new(RolloutPlan { return_over: Millis::seconds(30), ..plan() });
     bench.order(deploy("2.0.0")).unwrap();
@@ -175,4 +198,56 @@ fn a_return_turns_back_while_its_target_is_down() {
     assert!((percent(20.0)..percent(30.0)).contains(&share(&bench)), "{}", share(&bench));
     bench.run(20);
     assert_eq!(share(&bench), Weight::ZERO);
+}
+
+#[test]
+fn what_is_staged_on_the_old_side_in_the_watch_is_no_safe_place() {
+    let mut bench = promoted();
+    bench.premises.urls[0] = "http://next:80".into();
+    bench.load().unwrap();
+    bench.failing = 100;
+    assert_eq!(bench.run(20), [ChangeKind::RollbackHeld]);
+    let why = &bench.entries.last().unwrap().why;
+    assert!(why.contains("blue is http://next:80 now, and not http://blue:80, which 2.0.0 replaced"), "{why}");
+    bench.order(OperatorAction::Rollback).unwrap();
+    assert_eq!(bench.durable().active, Environment::Blue, "on a person's word");
+}
+
+#[test]
+fn the_time_of_a_freeze_is_not_that_of_a_deadline_and_a_preflight_has_one_too() {
+    let quick = RolloutPlan { deadline: Some(Millis::seconds(20)), ..plan() };
+    let mut bench = Bench::new(quick.clone());
+    bench.order(deploy("2.0.0")).unwrap();
+    bench.preflighted(Ok(""));
+    bench.run(5);
+    bench.order(OperatorAction::Freeze { until: None }).unwrap();
+    assert!(!bench.run(100).contains(&ChangeKind::Rollback));
+    bench.order(OperatorAction::Unfreeze).unwrap();
+    assert!(!bench.run(10).contains(&ChangeKind::Rollback));
+    assert!(bench.run(10).contains(&ChangeKind::Rollback));
+    let mut bench = Bench::new(quick);
+    bench.order(deploy("2.0.0")).unwrap();
+    bench.idle(19);
+    assert_eq!(bench.phase(), RolloutPhase::Preflight);
+    bench.idle(2);
+    assert_eq!(bench.phase(), RolloutPhase::Aborted);
+}
+
+#[test]
+fn a_rollout_is_charged_with_what_its_own_side_did() {
+    let mut bench = Bench::new(RolloutPlan { watch: Millis::seconds(60), ..plan() });
+    bench.blue_failing = 100;
+    bench.idle(1);
+    bench.run(3);
+    (bench.blue_failing, bench.failing) = (0, 1);
+    bench.order(deploy("2.0.0")).unwrap();
+    bench.preflighted(Ok(""));
+    bench.run(5);
+    bench.order(OperatorAction::Promote).unwrap();
+    bench.run(5);
+    bench.order(deploy("3.0.0")).unwrap();
+    bench.run(5);
+    let ledger = bench.entries.iter().filter(|entry| entry.kind == ChangeKind::Ledger).find_map(|entry| entry.ledger);
+    let ledger = ledger.unwrap();
+    assert!(ledger.rollout == 1 && ledger.failed < 10, "blue has failed 300: {ledger:?}");
 }

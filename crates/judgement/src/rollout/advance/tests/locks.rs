@@ -1,6 +1,7 @@
 //! What holds for everybody, the file included: a freeze, a stop and a quarantine.
 
 use super::*;
+use crate::traffic::host::HostPattern;
 use crate::traffic::rule::{RoutingRule, RuleCondition, RuleTarget, ValueTest};
 
 #[test]
@@ -97,40 +98,61 @@ fn refused_in_a_freeze(bench: &mut Bench) -> (FilePlace, String) {
 }
 
 #[test]
-fn in_a_freeze_a_file_sends_nobody_elsewhere_by_a_url_or_a_rule() {
+fn in_a_freeze_a_file_sends_nobody_elsewhere_whatever_it_changes() {
     let mut bench = Bench::new(plan());
+    bench.premises.rules = vec![rule("inner", RuleTarget::Active, true), rule("beta", RuleTarget::Candidate, false)];
+    bench.load().unwrap();
     bench.order(OperatorAction::Freeze { until: None }).unwrap();
     let before = bench.premises.clone();
-    bench.premises.urls[0] = "http://blue:80 http://blue:81".into();
-    bench.load().unwrap();
-    bench.premises.urls[0] = "http://new:80".into();
-    let (place, what) = refused_in_a_freeze(&mut bench);
-    assert_eq!(place, FilePlace::Origin(Environment::Blue));
-    assert_eq!(what, "the routing file may not send the clients of blue to http://new:80");
-    bench.premises = before.clone();
+    let edits: [(&str, FilePlace, fn(&mut FilePremises)); 8] = [
+        ("clients of blue to http://new:80", FilePlace::Origin(Environment::Blue), |all| {
+            all.urls[0] = "http://new:80".into()
+        }),
+        ("clients of blue to", FilePlace::Origin(Environment::Blue), |all| all.urls[0] += " http://green:80"),
+        ("Host that blue", FilePlace::Origin(Environment::Blue), |all| all.hosts[0] = "other".into()),
+        ("by rule `inner`", FilePlace::Rule("inner".into()), |all| drop(all.rules.remove(0))),
+        ("by rule `more`", FilePlace::Rule("more".into()), |all| {
+            all.rules.push(rule("more", RuleTarget::Candidate, true))
+        }),
+        ("order of its rules", FilePlace::Split, |all| all.rules.reverse()),
+        ("its hosts", FilePlace::Split, |all| all.served = vec![HostPattern::Exact("a.test".into())]),
+        ("if a side is down", FilePlace::Split, |all| all.choice = "both".into()),
+    ];
+    for (what, place, edit) in edits {
+        edit(&mut bench.premises);
+        let refused = refused_in_a_freeze(&mut bench);
+        assert!(refused.0 == place && refused.1.contains(what), "{what}: {refused:?}");
+        bench.premises = before.clone();
+    }
+    // Nobody is sent there.
     bench.premises.urls[1] = "http://new:80".into();
     bench.load().unwrap();
-    for (to, overrides, is_refused) in [
-        (RuleTarget::Candidate, true, true),
-        (RuleTarget::Environment(Environment::Green), true, true),
-        (RuleTarget::Environment(Environment::Blue), true, false),
-        (RuleTarget::Active, true, false),
-        // Without a share of the candidate's it does nothing.
-        (RuleTarget::Candidate, false, false),
-    ] {
-        bench.premises.rules = vec![rule("beta", to, overrides)];
-        if is_refused {
-            assert_eq!(refused_in_a_freeze(&mut bench).0, FilePlace::Rule("beta".into()));
-        } else {
-            bench.load().unwrap();
-        }
+    bench.order(OperatorAction::Stop).unwrap();
+    bench.premises.urls[0] = "http://new:80".into();
+    let refused = bench.load().unwrap_err();
+    assert!(matches!(refused, RolloutError::FileDuringStop { .. }), "{refused}");
+}
+
+#[test]
+fn no_other_service_takes_the_clients_of_one_that_is_frozen() {
+    let mut bench = Bench::new(plan());
+    bench.order(OperatorAction::Freeze { until: None }).unwrap();
+    let with = |bench: &Bench, served: HostPattern| {
+        let Event::Loaded(mut services) = loaded(bench, None, None) else { unreachable!() };
+        let mut other = services[0].clone();
+        other.service = "other".into();
+        other.premises.served = vec![served];
+        services.push(other);
+        Event::Loaded(services)
+    };
+    for host in [HostPattern::Exact("a.test".into()), HostPattern::Under("test".into())] {
+        let file = with(&bench, host);
+        let refused = bench.apply(file).unwrap_err();
+        assert!(refused.to_string().contains("service other may not take clients of it"), "{refused}");
     }
     bench.order(OperatorAction::Unfreeze).unwrap();
-    bench.premises.rules = vec![rule("beta", RuleTarget::Candidate, true)];
-    bench.load().unwrap();
-    bench.order(OperatorAction::Freeze { until: None }).unwrap();
-    bench.premises.rules.insert(0, rule("other", RuleTarget::Active, true));
-    bench.load().unwrap();
+    let file = with(&bench, HostPattern::Exact("a.test".into()));
+    bench.apply(file).unwrap();
 }
 
 #[test]
@@ -172,11 +194,21 @@ fn a_version_that_was_rolled_back_gets_clients_only_by_force_or_from_another_pla
     let durable = bench.durable().clone();
     bench.order(OperatorAction::Shift { weight: percent(10.0), gradual: false, force: true }).unwrap();
     assert!(bench.durable().quarantine.is_empty());
-    // What is somewhere else is not what was rolled back.
+    assert!(bench.entry().why.contains("although 2.0.0 was rolled back"), "{}", bench.entry().why);
+    // What is somewhere else is not what was rolled back, and what comes back there is.
     bench.state = State::restored([("shop".to_owned(), durable)].into(), 5, 5, 1_000_000);
     bench.asked = 0.0;
     bench.load().unwrap();
-    (bench.asked, bench.premises.urls[1]) = (10.0, "http://mended:80".into());
+    let before = bench.premises.clone();
+    bench.premises.urls[1] = "http://mended:80".into();
+    bench.load().unwrap();
+    let mended = bench.premises.clone();
+    (bench.asked, bench.premises) = (10.0, before.clone());
+    assert!(matches!(bench.load().unwrap_err(), RolloutError::FileQuarantined { .. }));
+    (bench.asked, bench.premises) = (0.0, mended.clone());
+    bench.premises.urls[0].clone_from(&before.urls[1]);
+    assert!(matches!(bench.load().unwrap_err(), RolloutError::FileQuarantined { .. }));
+    (bench.asked, bench.premises) = (10.0, mended);
     bench.load().unwrap();
     assert_eq!(bench.durable().weight, percent(10.0));
 }
