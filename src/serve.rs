@@ -271,13 +271,15 @@ impl StartedSidecar {
         notify::warn_of_unknown_services(&settings.notify, &load.routing.services);
         // Before anything is announced.
         let announcer = Notifier::start(&settings.notify, sidecar.listen(), counters, runtime.handle());
-        let loaded = LoadedFile::of(&settings.routing, &load.routing);
-        sidecar.load(load, memory::clock::now())?;
+        let mut loaded = LoadedFile::of(&settings.routing, &load.routing);
+        let context = RoutingContext { overlays: Some(&overs), ..context };
+        let is_known = sidecar.has_past() && !sidecar.is_forgotten();
+        let before = is_known.then(|| loaded.of_last_run(&settings.state, &context)).flatten();
+        let before = before.map(|(file, routing)| (file, runtime.block_on(resolve(&resolver, routing))));
+        let remark = reload::start((&mut sidecar, &resolver), load, &mut loaded, before, &settings.routing)?;
         count(&counters.process.reloads_taken);
         let (sidecar, thread) = sidecar.start(settings.tick)?;
-        if let Some(why) = loaded.since_last_run(&settings.state) {
-            sidecar.remark(reload::remark(why));
-        }
+        remark.map(|remark| sidecar.remark(remark));
         loaded.keep(&settings.state);
         telling.map(|sides| runtime.spawn(sides.report(sidecar.clone())));
         runtime.spawn(resolver.clone().keep(sidecar.clone()));

@@ -68,7 +68,7 @@ fn what_cannot_be_taken_changes_nothing() {
     let huge = "# a comment\n".repeat(500_000);
     let not_text = [&good[..], &[0xff, 0xfe]].concat();
     let bad: [(&str, Vec<u8>); 7] = [
-        ("an access log", b"x\n".repeat(60_000)),
+        ("an access log", b"x\n".repeat(6_000)),
         ("empty", vec![]),
         ("no service", b"# nothing\n".to_vec()),
         ("broken", b"[service.shop\n".to_vec()),

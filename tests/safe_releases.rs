@@ -175,7 +175,7 @@ fn what_changes_while_nobody_runs_is_on_record_and_a_rolled_back_version_stays_a
     });
     wait_until("it is on record", SOON, || site.kinds().contains(&ChangeKind::Reload));
     let said = site.must(&["history", "--kind", "reload", "--output", "json"]);
-    assert!(said.contains("changed while Cutover was not running") && said.contains("+bake"), "{said}");
+    assert!(said.contains("while Cutover was not running, routing.toml") && said.contains("+bake"), "{said}");
 }
 
 #[test]
@@ -192,4 +192,52 @@ fn a_deploy_that_names_no_origin_is_not_sent_to_that_of_the_one_before() {
     site.must(&["deploy", "3.0.0"]);
     assert!(site.status()["origins"]["green"].is_null(), "{}", site.status());
     wait_until("the file's is tried", SOON, || site.green.requests() > before);
+}
+
+#[test]
+fn a_freeze_and_a_stop_are_not_passed_by_a_restart() {
+    for (hold, lift) in [(&["freeze", "--reason", "sale"][..], "unfreeze"), (&["stop"], "clear")] {
+        let site = Site::new(FAST);
+        site.must(hold);
+        let text = std::fs::read_to_string(site.routing()).unwrap();
+        let other = text.replace(&site.blue.url(), &site.green.url());
+        let routing = site.routing();
+        let site = site.restart_with("INT", || std::fs::write(&routing, &other).unwrap());
+        let served = || get(site.process.address, "/", &[]).body;
+        assert!((0..20).all(|_| served() == "blue"), "{hold:?}");
+        let said = site.must(&["history", "--kind", "waiting", "--output", "json"]);
+        assert!(said.contains("refused at the start") && said.contains("routing.toml:"), "{said}");
+        site.must(&[lift]);
+        std::fs::write(&routing, format!("{other}\n")).unwrap();
+        wait_until("it is followed", SOON, || served() == "green");
+    }
+}
+
+#[test]
+fn a_state_that_is_lost_takes_its_locks_with_it_and_that_is_said() {
+    let site = Site::new(FAST);
+    site.must(&["freeze", "--reason", "sale"]);
+    let state = site.routing().with_file_name("cutover.db");
+    let site = site.restart_with("INT", || {
+        for suffix in ["", "-wal", "-shm"] {
+            let _ = std::fs::remove_file(format!("{}{suffix}", state.display()));
+        }
+    });
+    let said = site.must(&["history", "--kind", "added", "--output", "json"]);
+    assert!(said.contains("the state before is lost"), "{said}");
+}
+
+#[test]
+fn a_command_does_not_reach_another_cutover_because_its_main_file_is_wrong() {
+    let site = Site::new(FAST);
+    let broken = site.routing().with_file_name("broken.toml");
+    for text in [None, Some("version = 1\nno_such_key = 1\n")] {
+        if let Some(text) = text {
+            std::fs::write(&broken, text).unwrap();
+        }
+        let mut command = std::process::Command::new(env!("CARGO_BIN_EXE_cutover"));
+        let output = command.args(["status", "-c"]).arg(&broken).env_remove("CUTOVER_ADMIN_URL").output().unwrap();
+        let said = String::from_utf8_lossy(&output.stderr);
+        assert!(!output.status.success() && said.contains("broken.toml"), "{said}");
+    }
 }

@@ -22,6 +22,9 @@ const LONG: Duration = Duration::from_secs(6 * 3600);
 /// The longest response: a page of the history.
 const MOST_BYTES: usize = 64 << 20;
 
+/// The main file of whoever names none.
+const USUAL_MAIN_FILE: &str = "cutover.toml";
+
 /// How to reach the admin API.
 #[derive(Clone, Debug, clap::Args)]
 pub struct ConnectionArgs {
@@ -42,7 +45,7 @@ pub struct AdminArg {
     #[command(flatten)]
     connection: ConnectionArgs,
     /// The main configuration file, used if the URL or the token is not given.
-    #[arg(long, short, env = "CUTOVER_CONFIG", default_value = "cutover.toml")]
+    #[arg(long, short, env = "CUTOVER_CONFIG", default_value = USUAL_MAIN_FILE)]
     config: PathBuf,
     /// The service; not needed if there is only one.
     #[arg(long, short, env = "CUTOVER_SERVICE")]
@@ -134,7 +137,7 @@ impl ConnectionArgs {
     /// A file given as an option cannot be read.
     pub fn client(&self, config: &Path) -> anyhow::Result<AdminClient> {
         crate::serve::install_crypto_provider();
-        let settings = config.exists().then(|| config::load_main(config)).and_then(Result::ok);
+        let settings = self.main_file(config)?;
         let url = match (&self.admin_url, &settings) {
             (Some(url), _) => url.trim_end_matches('/').to_owned(),
             (None, Some(settings)) => {
@@ -157,6 +160,21 @@ impl ConnectionArgs {
         }
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
         Ok(AdminClient { url, token: self.token(&state)?, http: http.build()?, runtime, patience: PATIENCE })
+    }
+
+    /// The main file. Where it is needed and named, it must be there and valid: a command must not reach another Cutover.
+    fn main_file(&self, path: &Path) -> anyhow::Result<Option<config::MainConfig>> {
+        let is_needed = self.admin_url.is_none();
+        let is_named = path != Path::new(USUAL_MAIN_FILE);
+        let must_be_there = is_needed && is_named;
+        if !path.exists() && !must_be_there {
+            return Ok(None);
+        }
+        match config::load_main(path) {
+            Ok(settings) => Ok(Some(settings)),
+            Err(refused) if is_needed => Err(refused.into()),
+            Err(_) => Ok(None),
+        }
     }
 
     fn token(&self, state: &Path) -> anyhow::Result<Option<String>> {

@@ -58,7 +58,8 @@ pub fn run(args: &ExplainArgs) -> anyhow::Result<Exit> {
     }
     let change = &entry.change;
     tell!("entry {} of {}, generation {}", change.id, time_of_day(entry.at), change.generation);
-    tell!("{} on {} by {}: {}", change.kind.name(), change.service, change.who, change.why);
+    let place = if change.service.is_empty() { String::new() } else { format!(" on {}", change.service) };
+    tell!("{}{place} by {}: {}", change.kind.name(), change.who, change.why);
     if let (Some(before), Some(after)) = (&change.before, &change.after) {
         let weight = turn(&before.weight, &after.weight);
         tell!("weight {weight}, active {}", turn(&before.active, &after.active));
@@ -72,7 +73,7 @@ pub fn run(args: &ExplainArgs) -> anyhow::Result<Exit> {
     let replays = match &change.evidence {
         Some(evidence) => show(evidence)?,
         None => {
-            tell!("not judged: a person asked for this, or it is a rollout's final cost");
+            tell!("not judged: it follows from what somebody asked for or did, or is a rollout's final cost");
             true
         }
     };

@@ -173,6 +173,9 @@ fn remarks(service: &Service) -> Vec<(Tone, String)> {
         let until = freeze.until.as_ref().map_or(String::new(), |until| format!(" until {until}"));
         notes.push((Tone::Warning, format!("{name}: frozen by {}{until}: {}", freeze.who, freeze.why)));
     }
+    if let Some(why) = service.guard.why.as_ref().filter(|why| why.starts_with("a rollback is held")) {
+        notes.push((Tone::Bad, format!("{name}: {why}")));
+    }
     if let Some(rollout) = &service.rollout {
         let left = Millis(rollout.left_ms);
         match (rollout.phase, &rollout.why) {

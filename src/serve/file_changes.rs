@@ -10,7 +10,7 @@ use nix::unistd::{Uid, User};
 use similar::{ChangeTag, TextDiff};
 
 use config::read::without_passwords;
-use config::{RoutingConfig, ServiceConfig};
+use config::{RoutingConfig, RoutingContext, ServiceConfig};
 
 /// The most of a diff that goes into the journal, in bytes.
 const LONGEST_DIFF: usize = 8 << 10;
@@ -35,8 +35,7 @@ impl LoadedFile {
             let text = std::fs::read_to_string(&path).unwrap_or_default();
             (path, text)
         };
-        let services = routing.services.iter().map(|config| (config.traffic.name.clone(), parts(config)));
-        LoadedFile { texts: files.into_iter().map(text).collect(), services: services.collect() }
+        LoadedFile { texts: files.into_iter().map(text).collect(), services: services(routing) }
     }
 
     /// What the journal says of the change from `before` to this; `None` if nothing that is in force has changed.
@@ -67,13 +66,21 @@ impl LoadedFile {
         }
     }
 
-    /// What the journal says of the changes since the last file that was kept; `None` if there are none, or none is kept.
-    pub fn since_last_run(&self, state: &Path) -> Option<String> {
+    /// The file that was in force when the process before this one ended, with its routing, if that differs from this one
+    /// and is still valid.
+    pub fn of_last_run(&self, state: &Path, context: &RoutingContext<'_>) -> Option<(LoadedFile, RoutingConfig)> {
         let kept = std::fs::read(beside(state)).ok()?;
-        let before = LoadedFile { texts: serde_json::from_slice(&kept).ok()?, services: Vec::new() };
+        let texts: Vec<(PathBuf, String)> = serde_json::from_slice(&kept).ok()?;
+        let routing = config::routing_texts(&texts, context).ok()?;
+        let before = LoadedFile { texts, services: services(&routing) };
         self.changed(&before).next()?;
-        let names = self.named(&before);
-        Some(format!("{names} changed while Cutover was not running{}", self.lines(&before)))
+        Some((before, routing))
+    }
+
+    /// What the journal says of the changes since the last run.
+    pub fn since_last_run(&self, before: &LoadedFile) -> String {
+        let since = self.since(before).unwrap_or_else(|| format!("{} changed", self.named(before)));
+        format!("while Cutover was not running, {since}")
     }
 
     fn parts_of(&self, service: &str) -> Option<&Parts> {
@@ -118,6 +125,10 @@ fn write(path: &Path, texts: &[(PathBuf, String)]) -> std::io::Result<()> {
     serde_json::to_writer(&mut file, texts)?;
     file.sync_all()?;
     std::fs::rename(&draft, path)
+}
+
+fn services(routing: &RoutingConfig) -> Vec<(String, Parts)> {
+    routing.services.iter().map(|config| (config.traffic.name.clone(), parts(config))).collect()
 }
 
 fn parts(config: &ServiceConfig) -> Parts {

@@ -1,7 +1,7 @@
 //! The one task that changes the routing table: when the file changes, and when someone changes something at run time.
 
 use std::collections::BTreeMap;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use tokio::sync::mpsc;
@@ -16,9 +16,11 @@ use judgement::rollout::{
     AnnouncementLevel, AuditRemark, ChangeKind, Component, DeployRequest, DeployedOrigin, FilePlace, OperatorAction,
     OperatorCommand, Requester, RolloutError, RuntimeOverlay, RuntimeOverrides,
 };
+use memory::clock;
 use memory::counters::{Counters, count};
+use memory::snapshot::OriginSettings;
 use relay::origin::OriginResolver;
-use sidecar::{CommandReceipt, ResolvedRouting, SidecarHandle, SidecarStatus};
+use sidecar::{CommandReceipt, ResolvedRouting, Sidecar, SidecarHandle, SidecarStatus};
 
 /// Loads changed routing files, or reports why not.
 pub struct Reloader {
@@ -32,9 +34,13 @@ pub struct Reloader {
     counters: Arc<Counters>,
 }
 
+/// All origins of all services.
+pub fn origins_of(routing: &RoutingConfig) -> Vec<Arc<OriginSettings>> {
+    routing.services.iter().flat_map(|service| service.origins.iter().cloned()).collect()
+}
+
 pub async fn resolve(resolver: &OriginResolver, routing: RoutingConfig) -> ResolvedRouting {
-    let origins = routing.services.iter().flat_map(|service| service.origins.iter().cloned()).collect();
-    let endpoints = resolver.resolve(origins).await;
+    let endpoints = resolver.resolve(origins_of(&routing)).await;
     ResolvedRouting { routing, endpoints, ..ResolvedRouting::default() }
 }
 
@@ -58,6 +64,53 @@ fn line_of(refused: &RolloutError, lines: &Lines) -> Option<usize> {
 pub fn remark(why: String) -> AuditRemark {
     let (who, announced) = (Component::File.name().to_owned(), Some(AnnouncementLevel::Info));
     AuditRemark { kind: ChangeKind::Reload, service: String::new(), who, from: None, why, announced }
+}
+
+/// Puts the file on disk in force at a start, as a reload of the one that was in force when the process before this one
+/// ended: what may not be changed while it runs may not be changed by ending it. `before`: that file; `loaded`: the one on
+/// disk, and then the one in force. Returns what the journal says of it.
+///
+/// # Errors
+/// The file on disk cannot be put in force, and there is none before it.
+pub fn start(
+    (sidecar, resolver): (&mut Sidecar, &OriginResolver),
+    load: ResolvedRouting,
+    loaded: &mut LoadedFile,
+    before: Option<(LoadedFile, ResolvedRouting)>,
+    path: &Path,
+) -> Result<Option<AuditRemark>, RolloutError> {
+    let lines = lines_of(&load.routing);
+    let origins = [&load.routing, before.as_ref().map_or(&load.routing, |(_, last)| &last.routing)].map(origins_of);
+    let [origins, origins_before] = origins;
+    let Some((file, last)) = before else {
+        resolver.follow(origins);
+        return sidecar.load(load, clock::now()).map(|()| None);
+    };
+    let was_taken = sidecar.load(last, clock::now()).is_ok();
+    match sidecar.load(load, clock::now()) {
+        Ok(()) => {
+            resolver.follow(origins);
+            Ok(Some(remark(loaded.since_last_run(&file))))
+        }
+        Err(refused) if was_taken => {
+            let place = place_of(path, &refused, &lines);
+            tracing::error!(%refused, "{place}: routing file refused, starting with the last one that was in force");
+            resolver.follow(origins_before);
+            *loaded = file;
+            let why = format!(
+                "{place}: refused at the start: {refused}; the file before is in force: save it again afterwards"
+            );
+            let (who, announced) = (Component::File.name().to_owned(), Some(AnnouncementLevel::Warning));
+            let service = refused.place().map_or(String::new(), |(service, _)| service.to_owned());
+            Ok(Some(AuditRemark { kind: ChangeKind::Waiting, service, who, from: None, why, announced }))
+        }
+        Err(refused) => Err(refused),
+    }
+}
+
+/// The line of what a file was refused for, or else its path.
+fn place_of(path: &Path, refused: &RolloutError, lines: &Lines) -> String {
+    line_of(refused, lines).map_or(path.display().to_string(), |line| format!("{}:{line}", path.display()))
 }
 
 /// Logs something that a file says but probably does not mean.
@@ -119,10 +172,12 @@ impl Reloader {
                     }
                 }
                 let lines = lines_of(&routing);
+                let origins = origins_of(&routing);
                 let load = resolve(&self.resolver, routing).await;
                 let sidecar = self.sidecar.clone();
                 match tokio::task::spawn_blocking(move || sidecar.load(load)).await {
                     Ok(Ok(Ok(()))) => {
+                        self.resolver.follow(origins);
                         count(&self.counters.process.reloads_taken);
                         tracing::info!(%path, services, "routing reloaded");
                         if let Some(why) = next.since(loaded) {
@@ -132,8 +187,7 @@ impl Reloader {
                     }
                     Ok(Ok(Err(refused))) => {
                         count(&self.counters.process.reloads_refused);
-                        let line = line_of(&refused, &lines);
-                        let place = line.map_or(path.to_string(), |line| format!("{path}:{line}"));
+                        let place = place_of(&self.path, &refused, &lines);
                         tracing::error!(%refused, "{place}: routing file refused, keeping the last valid one");
                     }
                     // Cutover is shutting down.
@@ -219,11 +273,13 @@ impl Reloader {
         {
             return Err(ChangeError::DoesNotFit { what, name, why: aside.why.clone() });
         }
+        let origins = origins_of(&routing);
         let load = resolve(&self.resolver, routing).await;
         let command = OperatorCommand { service, by, act };
         let sidecar = self.sidecar.clone();
         let done = tokio::task::spawn_blocking(move || sidecar.command_with(command, load)).await;
         let receipt = done.map_err(|_| ChangeError::Closing)?.map_err(|_| ChangeError::Closing)??;
+        self.resolver.follow(origins);
         // The journal has it already.
         *loaded = self.kept(next).await;
         Ok(receipt)

@@ -373,7 +373,7 @@ fn a_freeze_has_no_way_around_it() {
     let body = json!({ "action": "rule", "name": "all", "rule": rule }).to_string();
     let said = desk.ask("PUT", DEPLOYMENT, &[], &body);
     said.is_refused(409, "frozen");
-    assert!(said.message().contains("rule `all` may not begin to send clients to green"), "{}", said.message());
+    assert!(said.message().contains("rule `all` may not change who goes where"), "{}", said.message());
     // Without the window, what is open of it still holds; and then whoever may lifts it.
     house.write("weight = 0", "");
     wait_until("the window holds on", SOON, || house.find(ChangeKind::Freeze).is_some());

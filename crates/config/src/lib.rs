@@ -422,6 +422,15 @@ pub fn load_routing(path: &Path, context: &RoutingContext<'_>) -> Result<Routing
     routing_of(sources, context)
 }
 
+/// Reads routing files that are not on the disk any more, as they were.
+///
+/// # Errors
+/// [`ConfigError`] with every problem.
+pub fn routing_texts(texts: &[(PathBuf, String)], context: &RoutingContext<'_>) -> Result<RoutingConfig, ConfigError> {
+    let sources = texts.iter().map(|(path, text)| SourceFile::new(path.display().to_string(), text));
+    routing_of(sources.collect(), context)
+}
+
 fn routing_of(mut sources: Vec<SourceFile>, context: &RoutingContext<'_>) -> Result<RoutingConfig, ConfigError> {
     let files: Vec<RoutingFile> = sources.iter_mut().map(SourceFile::read_with_environment).collect();
     for source in &mut sources {

@@ -300,6 +300,22 @@ pub struct RuntimeOverrides {
 }
 
 impl RuntimeOverlay {
+    /// What another overlay in the place of this one changes, in words.
+    pub(super) fn changes_to(&self, after: &RuntimeOverlay) -> String {
+        let mut changes = Vec::new();
+        let maps = [("rule", &self.rules, &after.rules), ("trigger", &self.triggers, &after.triggers)];
+        for (what, before, after) in maps {
+            let set = after.iter().filter(|(name, text)| before.get(*name) != Some(text));
+            changes.extend(set.map(|(name, _)| format!("{what} {name} is set at run time")));
+            let gone = before.keys().filter(|name| !after.contains_key(*name));
+            changes.extend(gone.map(|name| format!("{what} {name}, set at run time, is removed")));
+        }
+        let (off, before) = (&after.health_off, &self.health_off);
+        changes.extend(off.difference(before).map(|check| format!("health check {check} is switched off")));
+        changes.extend(before.difference(off).map(|check| format!("health check {check} is on again")));
+        changes.join("; ")
+    }
+
     pub fn is_empty(&self) -> bool {
         *self == RuntimeOverlay::default()
     }

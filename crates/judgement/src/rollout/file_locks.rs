@@ -127,15 +127,20 @@ impl ServiceState {
         if changes && (!asked.weight.is_zero() || durable.is_swapped_by(asked)) {
             return Err(RolloutError::FileDuringRollout { service, asked: asked.weight, title, phase });
         }
-        for route in &release.functions {
-            let changed = match (self.premises.paths.get(route), loaded.premises.paths.get(route)) {
-                _ if !loaded.routes.contains(route) => "gone from the routing file",
-                (Some(before), Some(path)) if before != path => "another path in the routing file",
-                _ => continue,
-            };
-            return Err(RolloutError::RouteInUse { service, route: route.clone(), changed, title, phase });
+        if let Some(route) = release.functions.iter().find(|route| !loaded.routes.contains(route)) {
+            let (route, changed) = (route.clone(), "gone from the routing file");
+            return Err(RolloutError::RouteInUse { service, route, changed, title, phase });
         }
-        Ok(())
+        // A route more or less changes which requests are those of the others.
+        let (before, after) = (&self.premises.paths, &loaded.premises.paths);
+        let other = |route: &&String| before.get(*route) != after.get(*route);
+        match before.keys().chain(after.keys()).find(other).filter(|_| !release.functions.is_empty()) {
+            Some(route) => {
+                let (route, changed) = (route.clone(), "not what it was in the routing file");
+                Err(RolloutError::RouteInUse { service, route, changed, title, phase })
+            }
+            None => Ok(()),
+        }
     }
 
     fn lock(&self, wall: u64) -> Option<FileLock> {

@@ -36,6 +36,7 @@ impl State {
                 woken,
                 returned: woken && is_reload,
                 silent: loaded.silent.clone(),
+                is_forgotten: self.is_forgotten(),
                 window: old.as_ref().and_then(|old| old.open_window_without(&loaded, wall)),
                 known,
             };
@@ -119,22 +120,35 @@ struct Arrival {
     /// The service was left out for a while.
     returned: bool,
     silent: Option<SilentActive>,
+    /// There was a state before, and nobody knows it any more.
+    is_forgotten: bool,
     /// The open window that the file has taken out.
     window: Option<DeployFreeze>,
 }
 
 impl ServiceUpdate<'_> {
     fn arrive(&mut self, arrival: Arrival) -> Vec<Effect> {
-        let Arrival { ask, known, woken, returned, silent, window } = arrival;
+        let Arrival { ask, known, woken, returned, silent, is_forgotten, window } = arrival;
         let had_no_weight = self.state.ask.replace(ask).is_some_and(|before| before.weight.is_none());
         let mut effects: Vec<Effect> = window.into_iter().flat_map(|window| self.keep_window(window)).collect();
-        effects.extend(self.loaded(ask, known, had_no_weight));
+        match known {
+            None if is_forgotten => effects.extend(self.tell_forgotten()),
+            known => effects.extend(self.loaded(ask, known, had_no_weight)),
+        }
         effects.extend(self.end_without_premises(returned));
         effects.extend(self.watch_anew());
         effects.extend(silent.into_iter().flat_map(|silent| self.tell_silent(&silent)));
         effects.extend(self.preflight().filter(|_| woken));
         effects.extend(self.order_suites());
         effects
+    }
+
+    /// Whatever held the service before holds it no longer.
+    fn tell_forgotten(&mut self) -> [Effect; 2] {
+        let why = "the state before is lost: versions, freezes, stops and what was rolled back are forgotten; it begins anew \
+                   with what the routing file says";
+        let change = self.change(ChangeNote::by(Component::File, ChangeKind::Added, why.to_owned()), None);
+        told(AnnouncementLevel::Critical, change)
     }
 
     /// A freeze does not end because somebody has taken its window out of the file.

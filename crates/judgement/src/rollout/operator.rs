@@ -95,7 +95,7 @@ pub enum RolloutError {
     #[error("{service} has no rollout under way")]
     NoRollout { service: String },
     #[error(
-        "route `{route}` is {changed}, but {title}, which is {phase}, is a rollout of it: keep the route until the rollout ends, or abort it"
+        "route `{route}` is {changed}, but {title}, which is {phase}, is a rollout of routes: keep them until the rollout ends, or abort it"
     )]
     RouteInUse { service: String, route: String, changed: &'static str, title: String, phase: &'static str },
     #[error(

@@ -75,7 +75,7 @@ impl ServiceUpdate<'_> {
                 as_asked("what is set at run time already says so")
             }
             OperatorAction::Overlay(overlay) => {
-                let note = note(ChangeKind::Overlay, "set at run time");
+                let note = note(ChangeKind::Overlay, &durable.overlay.changes_to(&overlay));
                 Ok(self.alter(note, |durable| durable.overlay = *overlay))
             }
         }
@@ -160,6 +160,7 @@ impl ServiceUpdate<'_> {
         let before = durable.quarantine.iter().find(|before| before.version == version);
         let forced = before.map_or(String::new(), forced);
         let rescued = if rescue { ", as a rescue" } else { "" };
+        let returning = if self.state.returning.is_some() { ", which ends the gradual return at once" } else { "" };
         let mut effects = match durable.release.as_ref().filter(|release| release.phase.is_under_way()) {
             Some(before) => {
                 let said = format!("{} was replaced by {version} at {}", before.title(), durable.weight);
@@ -168,8 +169,10 @@ impl ServiceUpdate<'_> {
             }
             None => Vec::new(),
         };
-        let note =
-            note(ChangeKind::Deploy, &format!("deploying {version}{limits} to {candidate}{rescued}{forced}{passed}"));
+        let note = note(
+            ChangeKind::Deploy,
+            &format!("deploying {version}{limits} to {candidate}{rescued}{forced}{passed}{returning}"),
+        );
         let url = origin
             .as_ref()
             .map_or_else(|| candidate.of(&self.state.premises.urls).clone(), |origin| origin.url.clone());

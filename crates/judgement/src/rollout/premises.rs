@@ -109,7 +109,7 @@ impl FilePremises {
         let new = after.rules.iter().find(|rule| !self.rules.contains(rule));
         let gone = self.rules.iter().find(|rule| !after.rules.contains(rule));
         if let Some(rule) = new.or(gone) {
-            let what = format!("the routing file may not change who goes where by rule `{}`", rule.name);
+            let what = format!("rule `{}` may not change who goes where", rule.name);
             return Some(ForbiddenChange { place: FilePlace::Rule(rule.name.clone()), what });
         }
         let what = match () {

@@ -41,8 +41,7 @@ impl OriginResolver {
         }
     }
 
-    /// Resolves origins now, all at once, and asks the background task to keep them so. An origin that does not resolve
-    /// is left out.
+    /// Resolves origins now, all at once. An origin that does not resolve is left out.
     pub async fn resolve(&self, origins: Vec<Arc<OriginSettings>>) -> HashMap<Arc<OriginSettings>, Endpoints> {
         let mut names: BTreeSet<String> = BTreeSet::new();
         names.extend(origins.iter().flat_map(|origin| origin.targets.iter().map(|target| target.host.clone())));
@@ -59,9 +58,12 @@ impl OriginResolver {
             let endpoints = self.endpoints(origin, |name| found.get(name).map(|found| &found.addresses));
             (!endpoints.is_empty()).then(|| (origin.clone(), endpoints))
         });
-        let resolved = resolved.collect();
+        resolved.collect()
+    }
+
+    /// Asks the background task to keep these origins resolved: those that are in force.
+    pub fn follow(&self, origins: Vec<Arc<OriginSettings>>) {
         self.wanted.send_replace(origins);
-        resolved
     }
 
     fn failed(&self, name: &str, error: &str) {

@@ -176,7 +176,7 @@ pub fn beside(path: &Path, suffix: &str) -> PathBuf {
 
 fn open_or_set_aside(path: &Path, counters: &Counters) -> Result<(Option<JournalStore>, RestoredState), Error> {
     let was_there = path.exists();
-    let missing = !was_there && [".token", ".runs"].iter().any(|suffix| beside(path, suffix).exists());
+    let missing = !was_there && [".token", ".runs", ".routing"].iter().any(|suffix| beside(path, suffix).exists());
     if missing {
         tracing::warn!(state = %path.display(), "the state file is gone, but what lies beside it is there: starting without the roles, weights and rollbacks of before");
     }

@@ -104,14 +104,15 @@ fn in_a_freeze_a_file_sends_nobody_elsewhere_whatever_it_changes() {
     bench.load().unwrap();
     bench.order(OperatorAction::Freeze { until: None }).unwrap();
     let before = bench.premises.clone();
-    let edits: [(&str, FilePlace, fn(&mut FilePremises)); 8] = [
+    type Edit = fn(&mut FilePremises);
+    let edits: [(&str, FilePlace, Edit); 8] = [
         ("clients of blue to http://new:80", FilePlace::Origin(Environment::Blue), |all| {
             all.urls[0] = "http://new:80".into()
         }),
         ("clients of blue to", FilePlace::Origin(Environment::Blue), |all| all.urls[0] += " http://green:80"),
         ("Host that blue", FilePlace::Origin(Environment::Blue), |all| all.hosts[0] = "other".into()),
-        ("by rule `inner`", FilePlace::Rule("inner".into()), |all| drop(all.rules.remove(0))),
-        ("by rule `more`", FilePlace::Rule("more".into()), |all| {
+        ("rule `inner` may not", FilePlace::Rule("inner".into()), |all| drop(all.rules.remove(0))),
+        ("rule `more` may not", FilePlace::Rule("more".into()), |all| {
             all.rules.push(rule("more", RuleTarget::Candidate, true))
         }),
         ("order of its rules", FilePlace::Split, |all| all.rules.reverse()),
