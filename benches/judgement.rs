@@ -92,6 +92,8 @@ fn record(bencher: Bencher) {
     let outcome = AttemptOutcome {
         class: ResponseClass::Success,
         failure: None,
+        is_refusal: false,
+        client: 0,
         upstream_micros: 12_345,
         request_micros: 12_400,
     };

@@ -40,6 +40,7 @@ mod overlay;
 mod peers;
 mod preflight;
 mod proof;
+mod refusals;
 mod reload;
 mod report;
 mod rollback;

@@ -207,6 +207,8 @@ mod tests {
         let outcome = AttemptOutcome {
             class: ResponseClass::Success,
             failure: None,
+            is_refusal: false,
+            client: 0,
             upstream_micros: 2000,
             request_micros: 2000,
         };

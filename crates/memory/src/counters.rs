@@ -36,7 +36,9 @@ pub use ordinals::OrdinalCounter;
 pub use process_counters::{ProcessCounters, count, is_raised, raise, read, set};
 pub use refusal_reasons::RefusalReason;
 pub use rescue_budget::RescueBudget;
-pub use route_counters::{AttemptFailure, AttemptOutcome, LatencyTotals, ResponseClass, RouteCounters, RouteTotals};
+pub use route_counters::{
+    AttemptFailure, AttemptOutcome, LatencyTotals, ResponseClass, RouteCounters, RouteTotals, client_group,
+};
 pub use sidecar_alarm::SidecarAlarm;
 pub use suite_gauges::SuiteGauges;
 
@@ -213,7 +215,8 @@ mod tests {
 
     fn outcome(status: u16) -> AttemptOutcome {
         let failure = AttemptFailure::of_status(status);
-        AttemptOutcome { class: ResponseClass::of_status(status), failure, upstream_micros: 1000, request_micros: 2000 }
+        let (class, is_refusal) = (ResponseClass::of_status(status), status == 404);
+        AttemptOutcome { class, failure, is_refusal, client: 3, upstream_micros: 1000, request_micros: 2000 }
     }
 
     #[test]

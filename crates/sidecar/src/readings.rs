@@ -83,7 +83,14 @@ mod tests {
     }
 
     fn good() -> AttemptOutcome {
-        AttemptOutcome { class: ResponseClass::Success, failure: None, upstream_micros: 1000, request_micros: 1000 }
+        AttemptOutcome {
+            class: ResponseClass::Success,
+            failure: None,
+            is_refusal: false,
+            client: 0,
+            upstream_micros: 1000,
+            request_micros: 1000,
+        }
     }
 
     #[test]

@@ -1,7 +1,8 @@
 //! Evidence: how certain it is that the candidate is worse than tolerated, by a test that is valid however often one
 //! looks.
 //!
-//! Three meters bet on it: on failures, on slowness, and on requests that hang. Each has a share of the stake, half of
+//! Four meters bet on it: on failures, on slowness, on requests that hang, and on responses that refuse or redirect the
+//! client. Each has a share of the stake, half of
 //! it on the whole service and half on its routes. Their total wealth is the evidence, because a weighted sum of
 //! e-values is an e-value. At `1/α : 1` the candidate is rolled back. The book in `docs/` says this in operators'
 //! terms; [`bet`], [`rate_odds`] and [`latency_odds`] name the sources of the formulas.
@@ -13,6 +14,7 @@ pub mod latency_odds;
 pub mod meter;
 pub mod meters;
 pub mod rate_odds;
+mod refusals;
 pub mod stalls;
 pub mod tape;
 
@@ -22,6 +24,9 @@ use strum::IntoStaticStr;
 use crate::guard::evidence::latency_cuts::WidestGap;
 use crate::time::Millis;
 
+/// The number of meters.
+pub const METERS: usize = 4;
+
 /// What a meter measures.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, IntoStaticStr)]
 #[serde(rename_all = "lowercase")]
@@ -30,18 +35,22 @@ pub enum MeterKind {
     Errors,
     Latency,
     Stalls,
+    /// Responses that refuse a client or send it elsewhere: 4xx, and 3xx but for 304.
+    Refusals,
 }
 
 impl MeterKind {
-    /// The index in every array of three, which lets arrays be mapped.
-    pub const ALL: [MeterKind; 3] = [MeterKind::Errors, MeterKind::Latency, MeterKind::Stalls];
+    /// The index in every array of all, which lets arrays be mapped.
+    pub const ALL: [MeterKind; METERS] =
+        [MeterKind::Errors, MeterKind::Latency, MeterKind::Stalls, MeterKind::Refusals];
 
     /// Its part of the stake.
     pub const fn share(self) -> f64 {
         match self {
-            MeterKind::Errors => 0.5,
-            MeterKind::Latency => 0.3,
-            MeterKind::Stalls => 0.2,
+            MeterKind::Errors => 0.46,
+            MeterKind::Latency => 0.28,
+            MeterKind::Stalls => 0.18,
+            MeterKind::Refusals => 0.08,
         }
     }
 
@@ -55,6 +64,7 @@ impl MeterKind {
             MeterKind::Errors => "evidence of errors",
             MeterKind::Latency => "evidence of slowness",
             MeterKind::Stalls => "evidence of stalls",
+            MeterKind::Refusals => "evidence of refusals",
         }
     }
 }
@@ -162,6 +172,9 @@ impl MeterEvidence {
                 format!(
                     "{c_bad} of {c_all} requests to {candidate} hang for over {patience}, {a_bad} of {a_all} to {active}"
                 )
+            }
+            (MeterKind::Refusals, ..) => {
+                format!("{candidate} answers {c_bad} of {c_all} with 4xx or a redirect, {active} {a_bad} of {a_all}")
             }
             _ => format!("{candidate} fails {c_bad} of {c_all}, {active} {a_bad} of {a_all}"),
         };

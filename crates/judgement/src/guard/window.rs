@@ -58,6 +58,8 @@ impl ClientImpact {
 
 /// Cohorts on the ring: tenths of a second, 6.4 s in total. The longest wait for a stall is 5 s.
 pub const COHORTS: usize = 64;
+/// Groups into which clients fall by their address. As many as there are cohorts, and bits in a word.
+pub const CLIENTS: usize = 64;
 /// How long a cohort collects requests.
 pub const COHORT: Millis = Millis(100);
 
@@ -93,6 +95,10 @@ pub struct JudgedTotals {
     pub cohorts: Cohorts,
     /// Failed rounds of the environment's health checks, which concern the whole service whatever the route.
     pub health_failures: u64,
+    /// Refusals by group of clients: responses of 4xx, and 3xx but for 304. Wrap.
+    pub refusals: [u32; CLIENTS],
+    /// The groups that have ever been answered, a bit for each.
+    pub clients: u64,
 }
 
 impl Default for JudgedTotals {
@@ -103,6 +109,8 @@ impl Default for JudgedTotals {
             latency: [0; BUCKETS],
             cohorts: Cohorts::default(),
             health_failures: 0,
+            refusals: [0; CLIENTS],
+            clients: 0,
         }
     }
 }
@@ -114,11 +122,13 @@ impl JudgedTotals {
         self.counts.unavailable += other.counts.unavailable;
         self.tally.add(&other.tally);
         self.health_failures += other.health_failures;
+        self.clients |= other.clients;
         let wrapping = |sums: &mut [u32; COHORTS], parts: &[u32; COHORTS]| {
             sums.iter_mut().zip(parts).for_each(|(sum, part)| *sum = sum.wrapping_add(*part));
         };
         wrapping(&mut self.cohorts.sent, &other.cohorts.sent);
         wrapping(&mut self.cohorts.ended, &other.cohorts.ended);
+        wrapping(&mut self.refusals, &other.refusals);
         self.latency.iter_mut().zip(&other.latency).for_each(|(sum, more)| *sum += more);
     }
 }

@@ -7,7 +7,7 @@ use crate::guard::evidence::meters::{EvidenceMeters, MeterContext};
 use crate::guard::evidence::odds;
 use crate::guard::evidence::rate_odds;
 use crate::guard::evidence::tape::EvidenceTape;
-use crate::guard::evidence::{CombinedEvidence, LEAST_BAD, MeterEvidence, MeterKind};
+use crate::guard::evidence::{CombinedEvidence, LEAST_BAD, METERS, MeterEvidence, MeterKind};
 use crate::guard::window::{JudgedTotals, WindowSample};
 use crate::guard::{EvidenceBudget, GuardPolicy, InsufficientReason, Judgement, Observation, Verdict, judge};
 use crate::rollout::active_baseline::MirroredMeter;
@@ -81,7 +81,7 @@ enum FirstRequest {
 pub struct GuardReading {
     pub verdict: Option<Verdict>,
     /// By [`MeterKind`], `x : 1`.
-    pub evidence: [f64; 3],
+    pub evidence: [f64; METERS],
     pub resolution: Option<f64>,
     /// The resolution that is enough here.
     pub enough: Option<f64>,
@@ -208,7 +208,9 @@ impl ServiceWatch {
         }
         for (place, sight) in sights {
             let judgement = judge(seen.policy, &sight);
-            if place == 0 && !sight.readings.is_empty() {
+            // The evidence doubts it between two looks of the triggers too.
+            let doubts = judgement.verdict == Verdict::Insufficient { missing: InsufficientReason::Doubt };
+            if place == 0 && (doubts || !sight.readings.is_empty()) {
                 self.shown.verdict = Some(judgement.verdict.clone());
             }
             let silent = sight.readings.is_empty() && !matches!(judgement.verdict, Verdict::Unhealthy(_));

@@ -1,12 +1,13 @@
 //! What is counted for one environment on one route: classes, failures by cause, rescues, latencies, cohorts.
 
+use std::net::IpAddr;
 use std::sync::OnceLock;
-use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+use std::sync::atomic::{AtomicU32, AtomicU64, Ordering::Relaxed};
 
 use crate::counters::Shard;
 use crate::counters::cohort_ring::CohortRing;
 use judgement::guard::latency::{BUCKETS, bucket_of};
-use judgement::guard::window::{AnswerCounts, JudgedTotals};
+use judgement::guard::window::{AnswerCounts, CLIENTS, JudgedTotals};
 use judgement::traffic::Environment;
 use strum::{IntoStaticStr, VariantArray};
 
@@ -116,6 +117,10 @@ impl AttemptFailure {
 pub struct AttemptOutcome {
     pub class: ResponseClass,
     pub failure: Option<AttemptFailure>,
+    /// The status refuses the client or sends it elsewhere: 4xx, and 3xx but for 304.
+    pub is_refusal: bool,
+    /// The group that the client falls into by its address, see [`client_group`].
+    pub client: u8,
     /// From dispatch to the response head, in microseconds; counted for responses that did not fail.
     pub upstream_micros: u64,
     /// From the request's head to the end of the response, in microseconds; zero if the other environment answered the
@@ -156,6 +161,8 @@ impl Histogram {
 struct RouteCell {
     classes: [AtomicU64; ResponseClass::ALL.len()],
     failures: [AtomicU64; AttemptFailure::ALL.len()],
+    refusals: [AtomicU32; CLIENTS],
+    clients: AtomicU64,
     rescued: AtomicU64,
     hurt: AtomicU64,
     turned_away: AtomicU64,
@@ -171,6 +178,8 @@ impl RouteCell {
         Box::new(RouteCell {
             classes: [const { AtomicU64::new(0) }; ResponseClass::ALL.len()],
             failures: [const { AtomicU64::new(0) }; AttemptFailure::ALL.len()],
+            refusals: [const { AtomicU32::new(0) }; CLIENTS],
+            clients: AtomicU64::new(0),
             rescued: AtomicU64::new(0),
             hurt: AtomicU64::new(0),
             turned_away: AtomicU64::new(0),
@@ -182,7 +191,32 @@ impl RouteCell {
     }
 }
 
+/// The group that a client falls into by its address.
+#[inline]
+pub fn client_group(address: IpAddr) -> u8 {
+    let bits = match address {
+        IpAddr::V4(address) => u64::from(address.to_bits()),
+        // Whoever has one address of a network has all of it.
+        IpAddr::V6(address) => (address.to_bits() >> 64) as u64,
+    };
+    // Fibonacci hashing (Knuth, *The Art of Computer Programming* 3, 6.4): the highest bits of the product.
+    (bits.wrapping_mul(0x9E37_79B9_7F4A_7C15) >> (64 - CLIENTS.ilog2())) as u8
+}
+
 impl RouteCell {
+    /// A client of this group was answered.
+    #[inline]
+    fn saw(&self, client: u8, refused: bool) {
+        let bit = 1 << (u64::from(client) % CLIENTS as u64);
+        // Mostly it is known already, and nothing is written.
+        if self.clients.load(Relaxed) & bit == 0 {
+            self.clients.fetch_or(bit, Relaxed);
+        }
+        if let Some(count) = self.refusals.get(usize::from(client)).filter(|_| refused) {
+            count.fetch_add(1, Relaxed);
+        }
+    }
+
     /// What was answered or failed, and what was aborted.
     fn requests(&self) -> (u64, u64) {
         ResponseClass::ALL.iter().zip(&self.classes).fold((0, 0), |(answers, aborted), (class, count)| match class {
@@ -271,6 +305,9 @@ impl RouteCounters {
         }
         if let Some(count) = outcome.failure.and_then(|failure| cell.failures.get(failure as usize)) {
             count.fetch_add(1, Relaxed);
+        }
+        if outcome.class != ResponseClass::Aborted {
+            cell.saw(outcome.client, outcome.is_refusal);
         }
         if outcome.request_micros > 0 {
             cell.request.record(outcome.request_micros);
@@ -381,6 +418,9 @@ impl RouteCounters {
             totals.tally.rescued += cell.rescued.load(Relaxed);
             totals.tally.hurt += cell.hurt.load(Relaxed);
             totals.tally.turned_away += cell.turned_away.load(Relaxed);
+            totals.clients |= cell.clients.load(Relaxed);
+            let refusals = totals.refusals.iter_mut().zip(&cell.refusals);
+            refusals.for_each(|(sum, part)| *sum = sum.wrapping_add(part.load(Relaxed)));
             // Failures first: a response counted in between is then a good one, never a failure without a response.
             let mut counts = AnswerCounts::default();
             let failures = AttemptFailure::ALL.iter().zip(&cell.failures);

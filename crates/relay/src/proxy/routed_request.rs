@@ -1,6 +1,7 @@
 //! A routed request from its decision to its end: where it is tried, whether it is rescued, and what is counted.
 
 use std::cell::Cell;
+use std::net::IpAddr;
 use std::sync::Arc;
 
 use crate::origin::OriginError;
@@ -13,6 +14,7 @@ use judgement::traffic::{Decision, DecisionReason, Environment, RouteId};
 use memory::clock;
 use memory::counters::{
     AttemptFailure, AttemptOutcome, Counters, EndpointLimit, EndpointSlot, ResponseClass, RouteCounters, Shard,
+    client_group,
 };
 use memory::snapshot::{Endpoint, HeaderEdits, RoutingSnapshot, ServedService, SharedSnapshot};
 use sidecar::SidecarHandle;
@@ -24,6 +26,8 @@ pub struct RoutedRequest {
     pub decision: Decision,
     /// When its head arrived, in microseconds on the monotonic clock.
     started: u64,
+    /// The group that its client falls into by its address.
+    client_group: u8,
     /// The key by which a newly sticky client will be pinned.
     pin: Option<[u8; 16]>,
     /// The request asks for a WebSocket, and the service allows it.
@@ -82,12 +86,19 @@ impl Drop for OpenTunnel {
 }
 
 impl RoutedRequest {
-    pub fn new(snapshot: SharedSnapshot, decision: Decision, pin: Option<[u8; 16]>, started: u64) -> RoutedRequest {
+    pub fn new(
+        snapshot: SharedSnapshot,
+        decision: Decision,
+        pin: Option<[u8; 16]>,
+        started: u64,
+        client: IpAddr,
+    ) -> RoutedRequest {
         RoutedRequest {
             snapshot,
             endpoints: EndpointChoice::new(decision.environment),
             decision,
             started,
+            client_group: client_group(client),
             pin,
             upgrade: false,
             tries: 0,
@@ -152,7 +163,6 @@ impl RoutedRequest {
         self.endpoints.take(place, slot);
     }
 
-    /// No endpoint has anything more to do with the request.
     /// Counts the request as a tunnel, for as long as what is returned is there.
     pub fn open_tunnel(&self, shard: Shard) -> OpenTunnel {
         let (environment, judged) = (self.environment(), self.decision.judged);
@@ -165,6 +175,7 @@ impl RoutedRequest {
         OpenTunnel { service, route: self.decision.route, environment, shard, judged, seen }
     }
 
+    /// No endpoint has anything more to do with the request.
     pub fn leave_endpoint(&mut self) {
         self.endpoints.leave();
     }
@@ -364,7 +375,13 @@ impl RoutedRequest {
         let upstream_micros = self.current.upstream_micros();
         let request_micros = if last { now.saturating_sub(self.started).max(1) } else { 0 };
         let Some(route) = self.counters() else { return };
-        let outcome = AttemptOutcome { class, failure, upstream_micros, request_micros };
+        let is_refusal = match class {
+            ResponseClass::ClientError => true,
+            ResponseClass::Redirect => self.current.status() != 304,
+            _ => false,
+        };
+        let client = self.client_group;
+        let outcome = AttemptOutcome { class, failure, is_refusal, client, upstream_micros, request_micros };
         route.record(shard, self.environment(), judged, outcome);
         if failure.is_some_and(AttemptFailure::is_judged) {
             if last && !self.unseen {
@@ -379,7 +396,6 @@ impl RoutedRequest {
 
 #[cfg(test)]
 mod tests {
-    use std::net::IpAddr;
     use std::rc::Rc;
 
     use super::*;
@@ -414,7 +430,7 @@ mod tests {
         let view = head.view(text.as_bytes());
         let client = "192.0.2.1".parse::<IpAddr>().unwrap();
         let decision = decide(&snapshot.table, &view.request_head(client), |_| 0).unwrap();
-        let mut routed = RoutedRequest::new(snapshot.clone(), decision, None, 0);
+        let mut routed = RoutedRequest::new(snapshot.clone(), decision, None, 0, client);
         assert!(routed.next_endpoint(Shard(0), None).is_none(), "nothing is resolved here");
         decision.why
     }

@@ -150,7 +150,7 @@ impl Worker {
             decision.key = Some(hash);
             key
         });
-        Ok(RoutedRequest::new(snapshot, decision, pin, started))
+        Ok(RoutedRequest::new(snapshot, decision, pin, started, client))
     }
 
     pub fn is_trusted(&self, peer: IpAddr) -> bool {

@@ -42,7 +42,14 @@ fn bench() -> Bench {
 impl Bench {
     fn answer(&self, side: Environment, times: usize, failure: Option<AttemptFailure>) {
         let class = if failure.is_some() { ResponseClass::ServerError } else { ResponseClass::Success };
-        let outcome = AttemptOutcome { class, failure, upstream_micros: 1000, request_micros: 1000 };
+        let outcome = AttemptOutcome {
+            class,
+            failure,
+            is_refusal: false,
+            client: 0,
+            upstream_micros: 1000,
+            request_micros: 1000,
+        };
         let route = self.counters.route("shop", "default");
         (0..times).for_each(|_| route.record(Shard(0), side, true, outcome));
     }

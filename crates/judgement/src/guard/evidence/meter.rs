@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 use crate::guard::evidence::bet::{AT_START, Bet};
 use crate::guard::evidence::cells::{CELLS, Cells, add, fading, trimmed};
 use crate::guard::evidence::latency_odds;
-use crate::guard::evidence::rate_odds;
+use crate::guard::evidence::rate_odds::{self, RateTolerance};
 use crate::time::Millis;
 
 /// A block whose other side has not answered within this time compares nothing.
@@ -49,7 +49,12 @@ fn is_zero(number: &f64) -> bool {
 #[serde(rename_all = "snake_case")]
 enum Odds {
     /// Active's recent responses and failures, fading.
-    Rate { all: f64, bad: f64 },
+    Rate {
+        all: f64,
+        bad: f64,
+        #[serde(default)]
+        tolerance: RateTolerance,
+    },
     /// `None` until active has been observed long enough to be divided into cells.
     Slow(Option<Box<latency_odds::LatencyReference>>),
 }
@@ -80,7 +85,16 @@ pub struct EvidenceMeter {
 impl EvidenceMeter {
     /// A meter of failures.
     pub fn of_rates(share: f64, planned: Millis) -> EvidenceMeter {
-        EvidenceMeter::new(Odds::Rate { all: 0.0, bad: 0.0 }, share, planned)
+        EvidenceMeter::with(RateTolerance::Failures, share, planned)
+    }
+
+    /// A meter of responses that are nobody's failure, and yet not what a client wants.
+    pub fn of_answers(share: f64, planned: Millis) -> EvidenceMeter {
+        EvidenceMeter::with(RateTolerance::Answers, share, planned)
+    }
+
+    fn with(tolerance: RateTolerance, share: f64, planned: Millis) -> EvidenceMeter {
+        EvidenceMeter::new(Odds::Rate { all: 0.0, bad: 0.0, tolerance }, share, planned)
     }
 
     /// A meter of slowness. It is silent until an input brings active's cells.
@@ -126,7 +140,7 @@ impl EvidenceMeter {
             self.judge();
             self.open_block();
         }
-        if let Odds::Rate { all, bad } = &mut self.odds {
+        if let Odds::Rate { all, bad, .. } = &mut self.odds {
             let [good, failed, ..] = input.active;
             *all += f64::from(good) + f64::from(failed);
             *bad += f64::from(failed);
@@ -134,7 +148,7 @@ impl EvidenceMeter {
     }
 
     fn fade(&mut self, passed: Millis) {
-        if let Odds::Rate { all, bad } = &mut self.odds {
+        if let Odds::Rate { all, bad, .. } = &mut self.odds {
             let kept = fading(passed);
             *all *= kept;
             *bad *= kept;
@@ -147,10 +161,12 @@ impl EvidenceMeter {
 
     fn judge(&mut self) {
         let (gains, prior, bad) = match &mut self.odds {
-            Odds::Rate { all, bad } => {
+            Odds::Rate { all, bad, tolerance } => {
                 let tb = rate_odds::reference(*all, *bad);
                 let [_, failed, ..] = self.candidate;
-                let Some(gains) = rate_odds::gains(tb, &self.candidate, &self.active, self.cold) else { return };
+                let Some(gains) = rate_odds::gains(*tolerance, tb, [&self.candidate, &self.active], self.cold) else {
+                    return;
+                };
                 (gains, &rate_odds::PRIOR, failed)
             }
             Odds::Slow(None) => return,
@@ -183,7 +199,7 @@ impl EvidenceMeter {
     /// Active's recent failure rate.
     pub fn reference_rate(&self) -> Option<f64> {
         match self.odds {
-            Odds::Rate { all, bad } => Some(rate_odds::reference(all, bad)),
+            Odds::Rate { all, bad, .. } => Some(rate_odds::reference(all, bad)),
             Odds::Slow(_) => None,
         }
     }

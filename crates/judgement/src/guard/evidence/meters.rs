@@ -1,19 +1,23 @@
-//! The three meters of one route, or of the whole service, fed from totals.
+//! The meters of one route, or of the whole service, fed from totals.
 
 use crate::guard::EvidenceBudget;
 use crate::guard::evidence::cells::{CELLS, Cells, rates};
 use crate::guard::evidence::latency_cuts::{LatencyCuts, RecentLatencies, WidestGap, cold, warming};
 use crate::guard::evidence::meter::{EvidenceMeter, MeterInput};
 use crate::guard::evidence::rate_odds;
+use crate::guard::evidence::refusals::NotedRefusals;
 use crate::guard::evidence::stalls::{StallDetector, patience};
 use crate::guard::evidence::tape::{EvidenceTape, TapedMeter};
-use crate::guard::evidence::{MeterEvidence, MeterKind, SideCounts};
+use crate::guard::evidence::{METERS, MeterEvidence, MeterKind, SideCounts};
 use crate::guard::latency::BUCKETS;
 use crate::guard::window::JudgedTotals;
 use crate::time::Millis;
 
 /// Active's latencies are cut again this often.
 const RECUT: Millis = Millis::seconds(1);
+
+/// Refusals are noted this often.
+const NOTED: Millis = Millis(500);
 
 /// A cold start that ends now began at most this long ago: what is forgiven depends on when a request was sent.
 const LONGEST_START: Millis = Millis::seconds(4);
@@ -36,6 +40,9 @@ pub struct EvidenceMeters {
     errors: Fed,
     latency: Fed,
     stalls: Fed,
+    refusals: Fed,
+    /// The candidate's and active's responses when they were last noted.
+    noted: Box<[NotedRefusals; 2]>,
     /// The candidate's and active's totals at the last look.
     last: Box<[JudgedTotals; 2]>,
     cohorts: StallDetector,
@@ -79,6 +86,8 @@ impl EvidenceMeters {
             errors: rate(MeterKind::Errors),
             latency: Fed::new(EvidenceMeter::of_slowness(share * MeterKind::Latency.share(), planned), now),
             stalls: rate(MeterKind::Stalls),
+            refusals: Fed::new(EvidenceMeter::of_answers(share * MeterKind::Refusals.share(), planned), now),
+            noted: Box::new(sides.map(NotedRefusals::of)),
             cohorts: StallDetector::new(now, sides.map(|side| &side.cohorts)),
             last: Box::new(sides.map(Clone::clone)),
             patience: patience(memory.p99()),
@@ -91,10 +100,11 @@ impl EvidenceMeters {
 
     /// Takes in one tick of the grid.
     pub fn look(&mut self, now: Millis, sides: [&JudgedTotals; 2], moment: &MeterContext) {
-        for fed in [&mut self.errors, &mut self.latency, &mut self.stalls] {
+        for fed in [&mut self.errors, &mut self.latency, &mut self.stalls, &mut self.refusals] {
             fed.extra += moment.extra;
         }
         self.answers(now, sides, moment);
+        self.note(now, sides);
         let (candidate, active) = self.cohorts.look(now, sides.map(|side| &side.cohorts), self.patience);
         if candidate != Cells::default() || active != Cells::default() {
             // What is due now was sent this long ago.
@@ -136,6 +146,19 @@ impl EvidenceMeters {
         }
     }
 
+    /// Feeds the meter of refusals, a few times a second: nobody has to be quick about them.
+    fn note(&mut self, now: Millis, sides: [&JudgedTotals; 2]) {
+        let [candidate, active] = &*self.noted;
+        let seen = now.since(self.refusals.at) >= NOTED
+            && candidate.answers + active.answers < sides.iter().map(|side| side.counts.answers).sum();
+        if seen {
+            let [one, other] = sides;
+            let (candidate, active) = (candidate.until(one), active.until(other));
+            self.refusals.feed(now, candidate, active, 0.0, None);
+            *self.noted = sides.map(NotedRefusals::of);
+        }
+    }
+
     fn recut(&mut self, now: Millis, moment: &MeterContext) -> Option<Box<[f64; CELLS]>> {
         self.memory.add(now.since(self.cut_at), &self.fresh);
         *self.fresh = [0; BUCKETS];
@@ -164,6 +187,7 @@ impl EvidenceMeters {
             MeterKind::Errors => &self.errors.taped,
             MeterKind::Latency => &self.latency.taped,
             MeterKind::Stalls => &self.stalls.taped,
+            MeterKind::Refusals => &self.refusals.taped,
         }
     }
 
@@ -172,7 +196,7 @@ impl EvidenceMeters {
     }
 
     /// What each meter contributes.
-    pub fn parts(&self, route: Option<&str>) -> [MeterEvidence; 3] {
+    pub fn parts(&self, route: Option<&str>) -> [MeterEvidence; METERS] {
         MeterKind::ALL.map(|kind| {
             let TapedMeter { meter, tape } = self.taped(kind);
             let (candidate, active) = tape.as_ref().map(EvidenceTape::sums).unwrap_or_default();

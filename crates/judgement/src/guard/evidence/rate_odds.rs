@@ -5,16 +5,55 @@
 //! Kullback-Leibler divergence weighted by the two sides' shares of the block. Its mean is at most 1 under every
 //! tolerated pair of rates, whatever they are.
 
+use serde::{Deserialize, Serialize};
+
 use crate::guard::evidence::RESOLVED;
 use crate::guard::evidence::bet::ALTERNATIVES;
 use crate::guard::evidence::cells::Cells;
 
-/// The tolerance: the candidate's rate may be up to `min(RATIO · b + EXCESS, b + CAP)` if active's is `b`.
-pub const RATIO: f64 = 1.5;
-pub const EXCESS: f64 = 0.001;
-pub const CAP: f64 = 0.05;
-/// Where the two lines of the tolerance meet.
-const VERTEX: f64 = (CAP - EXCESS) / (RATIO - 1.0);
+/// The candidate's rate may be up to `min(ratio · b + excess, b + cap)` if active's is `b`.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum RateTolerance {
+    #[default]
+    Failures,
+    /// Of responses that are nobody's failure, some clients cause far more than others: a crawler, an old bookmark.
+    Answers,
+}
+
+impl RateTolerance {
+    const fn ratio(self) -> f64 {
+        match self {
+            RateTolerance::Failures => 1.5,
+            RateTolerance::Answers => 2.0,
+        }
+    }
+
+    const fn excess(self) -> f64 {
+        match self {
+            RateTolerance::Failures => 0.001,
+            RateTolerance::Answers => 0.05,
+        }
+    }
+
+    const fn cap(self) -> f64 {
+        match self {
+            RateTolerance::Failures => 0.05,
+            RateTolerance::Answers => 0.25,
+        }
+    }
+
+    /// Where the two lines meet.
+    const fn vertex(self) -> f64 {
+        (self.cap() - self.excess()) / (self.ratio() - 1.0)
+    }
+
+    /// The largest tolerated rate of the candidate. It is concave, so the tolerated region is convex, as the method
+    /// requires.
+    pub const fn edge(self, active: f64) -> f64 {
+        (self.ratio() * active + self.excess()).min(active + self.cap())
+    }
+}
 
 /// Where the alternatives lie, on the logit line from the tolerated edge to [`TOP`].
 const PLACES: [f64; ALTERNATIVES] = [0.08, 0.16, 0.28, 0.44, 0.62, 0.80, 1.0];
@@ -26,10 +65,9 @@ const TOP: f64 = 0.98;
 const LOWEST: f64 = 2e-4;
 const HIGHEST: f64 = 0.5;
 
-/// The largest tolerated rate of the candidate. It is concave, so the tolerated region is convex, as the method
-/// requires.
-pub fn tolerated(active: f64) -> f64 {
-    (RATIO * active + EXCESS).min(active + CAP)
+/// The largest tolerated failure rate of the candidate.
+pub const fn tolerated(active: f64) -> f64 {
+    RateTolerance::Failures.edge(active)
 }
 
 /// The smallest rate that must be seen where active fails at `pb`: as far above the tolerated rate as it is without
@@ -63,20 +101,26 @@ const FORGIVEN: f64 = 0.5;
 
 /// The logarithms of one block's odds, by alternative. `tb`: active's [`reference()`] rate. `cold`: how much more is
 /// tolerated because it may be cold starts; `None` if that is too much.
-pub fn gains(tb: f64, candidate: &Cells, active: &Cells, cold: f64) -> Option<[f64; ALTERNATIVES]> {
-    if cold > FORGIVEN || tolerated(tb) + cold > 0.9 {
+pub fn gains(
+    tolerance: RateTolerance,
+    tb: f64,
+    [candidate, active]: [&Cells; 2],
+    cold: f64,
+) -> Option<[f64; ALTERNATIVES]> {
+    let tolerated = tolerance.edge(tb);
+    if cold > FORGIVEN || tolerated + cold > 0.9 {
         return None;
     }
-    let ([good_g, bad_g, ..], [good_b, bad_b, ..]) = (candidate.map(f64::from), active.map(f64::from));
+    let [[good_g, bad_g, ..], [good_b, bad_b, ..]] = [candidate, active].map(|cells| cells.map(f64::from));
     let share = (good_g + bad_g) / (good_g + bad_g + good_b + bad_b);
-    let edge = logit(tolerated(tb) + cold);
+    let edge = logit(tolerated + cold);
     let top = logit(TOP).max(edge + 0.7);
     // In most blocks one side has no failures, and terms multiplied by zero are not computed.
     let times = |n: f64, ratio: f64| if n > 0.0 { n * ratio.ln() } else { 0.0 };
     let mut gains = [0.0; ALTERNATIVES];
     for (gain, place) in gains.iter_mut().zip(PLACES) {
         let tg = 1.0 / (1.0 + (-(edge + (top - edge) * place)).exp());
-        let (g, b) = closest(share, tg, tb, cold);
+        let (g, b) = closest(tolerance, share, tg, tb, cold);
         *gain = times(bad_g, tg / g)
             + times(good_g, (1.0 - tg) / (1.0 - g))
             + times(bad_b, tb / b)
@@ -86,14 +130,15 @@ pub fn gains(tb: f64, candidate: &Cells, active: &Cells, cold: f64) -> Option<[f
 }
 
 /// The point of the tolerated region that is closest to `(tg, tb)`: the candidate's rate and active's.
-fn closest(share: f64, tg: f64, tb: f64, cold: f64) -> (f64, f64) {
-    let (excess, cap) = (EXCESS + cold, CAP + cold);
-    let b = on_line(share, tg, tb, RATIO, excess);
-    if b <= VERTEX {
-        return (RATIO * b + excess, b);
+fn closest(tolerance: RateTolerance, share: f64, tg: f64, tb: f64, cold: f64) -> (f64, f64) {
+    let (excess, cap) = (tolerance.excess() + cold, tolerance.cap() + cold);
+    let (ratio, vertex) = (tolerance.ratio(), tolerance.vertex());
+    let b = on_line(share, tg, tb, ratio, excess);
+    if b <= vertex {
+        return (ratio * b + excess, b);
     }
     let b = on_line(share, tg, tb, 1.0, cap);
-    if b >= VERTEX { (b + cap, b) } else { (VERTEX + cap, VERTEX) }
+    if b >= vertex { (b + cap, b) } else { (vertex + cap, vertex) }
 }
 
 /// The closest point on the line `g = ratio · b + excess`, given by its `b`: the root of `s · ratio · (tg − g) · b(1−b)
@@ -136,7 +181,7 @@ pub fn information(share: f64, tg: f64, pb: f64) -> f64 {
         return 0.0;
     }
     let divergence = |p: f64, q: f64| p * (p / q).ln() + (1.0 - p) * ((1.0 - p) / (1.0 - q)).ln();
-    let (g, b) = closest(share, tg, pb, 0.0);
+    let (g, b) = closest(RateTolerance::Failures, share, tg, pb, 0.0);
     divergence(tg, g) + (1.0 - share) / share * divergence(pb, b)
 }
 

@@ -3,6 +3,7 @@
 use super::cells::{CELLS, Cells, rates};
 use super::meter::{EvidenceMeter, MeterInput};
 use super::*;
+use crate::guard::evidence::rate_odds::RateTolerance;
 use crate::traffic::split::mix;
 
 const TICK: Millis = Millis(20);
@@ -27,17 +28,25 @@ fn binomial(n: u64, p: f64) -> Vec<f64> {
 
 #[test]
 fn the_odds_of_rates_are_fair_under_every_tolerated_pair() {
+    for tolerance in [RateTolerance::Failures, RateTolerance::Answers] {
+        let worst = worst_mean(tolerance);
+        assert!(worst <= 1.0 + 1e-9, "the mean of the odds is {worst}");
+        assert!(worst > 0.999, "and they are not just small: {worst}");
+    }
+}
+
+fn worst_mean(tolerance: RateTolerance) -> f64 {
     let mut worst = 0.0_f64;
     for (n_g, n_b) in [(1, 1), (1, 19), (3, 3), (5, 2), (4, 12), (12, 4)] {
         for (tb, cold) in [(2e-4, 0.0), (5e-4, 0.2), (0.01, 0.0), (0.01, 0.4), (0.2, 0.0), (0.3, 0.1), (0.5, 0.0)] {
             let all: Vec<_> = (0..=n_g)
                 .flat_map(|x| (0..=n_b).map(move |y| (x, y)))
-                .map(|(x, y)| (x, y, rate_odds::gains(tb, &rates(n_g, x), &rates(n_b, y), cold).unwrap()))
+                .map(|(x, y)| (x, y, rate_odds::gains(tolerance, tb, [&rates(n_g, x), &rates(n_b, y)], cold).unwrap()))
                 .collect();
             for at in 0..30 {
                 let b = 10_f64.powf(-5.0 + 4.6 * f64::from(at) / 29.0);
                 for part in [0.0, 0.5, 1.0] {
-                    let (p_g, p_b) = (binomial(n_g, part * (rate_odds::tolerated(b) + cold)), binomial(n_b, b));
+                    let (p_g, p_b) = (binomial(n_g, part * (tolerance.edge(b) + cold).min(1.0)), binomial(n_b, b));
                     for alternative in 0..7 {
                         let chance = |x: &u64, y: &u64| p_g[*x as usize] * p_b[*y as usize];
                         let mean: f64 = all.iter().map(|(x, y, g)| chance(x, y) * g[alternative].exp()).sum();
@@ -47,8 +56,7 @@ fn the_odds_of_rates_are_fair_under_every_tolerated_pair() {
             }
         }
     }
-    assert!(worst <= 1.0 + 1e-9, "the mean of the odds is {worst}");
-    assert!(worst > 0.999, "and they are not just small: {worst}");
+    worst
 }
 
 /// Numbers from a seed, in (0, 1).
