@@ -20,7 +20,8 @@ impl ServiceUpdate<'_> {
         let side = self.state.durable.subject();
         let answers = totals.iter().flatten().map(|pair| side.of(pair).counts.answers).sum();
         self.state.clock(self.now, answers);
-        let reasons = self.state.waiting(self.wall());
+        effects.extend(self.order_figures());
+        let reasons = self.state.waiting(self.now, self.wall());
         self.state.waits.clear();
         self.state.waits.extend(reasons.iter().map(WaitReason::name));
         effects.extend(self.advance(&reasons));
