@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use crate::check::origin::Place;
 use crate::check::preset::Preset;
-use crate::check::{guard, health, length, origin, over, rollout, rule, terms, warn_of_fraction, word};
+use crate::check::{guard, health, length, metric, origin, over, rollout, rule, terms, warn_of_fraction, word};
 use crate::file::{
     At, EnvironmentFile, Failover, RouteFile, RuleFile, ServiceFile, StickyFile, StickyTable, TimeoutsFile,
 };
@@ -57,7 +57,8 @@ pub fn check(
     let sticky = split.sticky.as_ref().map_or(StickyBy::None, |at| sticky(source, at));
     let rescue = split.rescue.unwrap_or(true);
     let more = over::triggers(over, file.guard.as_ref(), &mut aside);
-    let policy = guard::policy(source, file.guard.as_ref(), rescue, more);
+    let mut policy = guard::policy(source, file.guard.as_ref(), rescue, more);
+    let questions = metric::add_all(source, file.guard.as_ref(), &mut policy);
     let plan = rollout::plan(source, file.rollout.as_ref(), context);
     let health = health::checks(source, &file.health, over);
     let [blue, green] = origins;
@@ -80,6 +81,7 @@ pub fn check(
         plan,
         origins,
         health,
+        questions,
         rescue,
         websocket: file.websocket.unwrap_or(false),
         deadlines,
@@ -156,11 +158,8 @@ fn names_of_rules(source: &mut SourceFile, rules: &[At<RuleFile>]) {
 
 fn named(file: &ServiceFile) -> NamedInFile {
     let rules = file.rule.iter().filter_map(|at| at.value.name.as_ref());
-    let triggers = file.guard.iter().flat_map(|at| &at.value.trigger).filter_map(|at| at.value.name.as_ref());
-    NamedInFile {
-        rules: rules.map(|at| at.value.clone()).collect(),
-        triggers: triggers.map(|at| at.value.clone()).collect(),
-    }
+    let triggers = file.guard.iter().flat_map(|at| at.value.names());
+    NamedInFile { rules: rules.map(|at| at.value.clone()).collect(), triggers: triggers.map(str::to_owned).collect() }
 }
 
 fn sticky(source: &mut SourceFile, typed: &At<StickyFile>) -> StickyBy {
