@@ -99,11 +99,10 @@ pub fn start(settings: &MainConfig) -> anyhow::Result<Running> {
     let started = StartedSidecar::start(settings, sidecar, (routing, context), &runtime, &counters)?;
     let StartedSidecar { sidecar, sidecar_thread, resolver, announcer, loaded } = started;
     let health = HealthBoard::new(published.clone(), counters.clone());
-    look_after_health(&runtime, &health, &sidecar, probes);
+    look_after_health(&runtime, &health, &sidecar, (probes, questions));
     let (validation, runs) = validation_runs::start(settings, &published, &sockets.addresses, (&sidecar, &counters))?;
     validation.spawn(candidate_checks::keep(suite_runs, runs.clone(), sidecar.clone()));
     let tries = PreflightContext { published: published.clone(), health: health.clone(), runs: runs.clone() };
-    runtime.spawn(outside_figures::ask_all(questions, published.clone(), sidecar.clone()));
     runtime.spawn(candidate_checks::try_all(preflights, tries, sidecar.clone()));
     let (changes, changes_asked) = Changes::new();
     let api = Api::new(ApiParts {
@@ -153,15 +152,16 @@ pub fn start(settings: &MainConfig) -> anyhow::Result<Running> {
     })
 }
 
-/// Starts the checks, and what answers the sidecar's questions about a side.
+/// Starts the checks, and what answers the sidecar's questions: about a side, and to other systems.
 fn look_after_health(
     runtime: &Runtime,
     health: &HealthBoard,
     sidecar: &SidecarHandle,
-    probes: mpsc::Receiver<ProbeRequest>,
+    (probes, questions): (mpsc::Receiver<ProbeRequest>, mpsc::Receiver<MetricRequest>),
 ) {
     runtime.spawn(health::run(health.clone(), sidecar.clone()));
     runtime.spawn(silent_sides::answer_all(probes, health.clone(), sidecar.clone()));
+    runtime.spawn(outside_figures::ask_all(questions, health.published().clone(), sidecar.clone()));
 }
 
 /// Two of the dependencies each bring a crypto provider, so rustls must be told which one to use.

@@ -55,7 +55,7 @@ fn a_good_figure_of_what_is_on_trial_lets_every_step_end() {
     let asked = figures.all();
     assert!(asked.len() >= 3, "at each of three steps");
     for request in asked {
-        assert_eq!(asked_for(&request), "/f/shop?of=green&v=2%2E0%2E0");
+        assert_eq!(asked_for(&request), "/f/shop?of=green&v=2.0.0");
         assert!(request.line().starts_with("GET "), "{}", request.line());
     }
     let metric = &site.status()["guard"]["metrics"][0];

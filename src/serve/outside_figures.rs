@@ -80,10 +80,10 @@ struct Question<'q> {
 impl Question<'_> {
     async fn ask(self) -> Result<OutsideFigure, String> {
         let (patience, mut headers) = (self.question.timeout, headers(&self.question.headers));
-        let unknown = || format!("no version is known of {}, and the metric asks for it", self.side);
+        let unknown = || format!("no version is known of {} that can be asked for", self.side);
         let (url, form) = match &self.question.form {
             QuestionForm::Http(url) => {
-                let url = url.fill(|gap| self.word(gap).map(|word| in_url(&word))).ok_or_else(unknown)?;
+                let url = url.fill(|gap| self.word(gap).and_then(|word| in_url(&word))).ok_or_else(unknown)?;
                 (url, None)
             }
             QuestionForm::Prometheus { api, query, .. } => {

@@ -9,7 +9,8 @@ use crate::file::{
     At, EnvironmentFile, Failover, RouteFile, RuleFile, ServiceFile, StickyFile, StickyTable, TimeoutsFile,
 };
 use crate::read::SourceFile;
-use crate::{NamedInFile, RoutingContext, ServiceConfig};
+use crate::{IgnoredOverlay, NamedInFile, RoutingContext, ServiceConfig};
+use judgement::guard::GuardPolicy;
 use judgement::rollout::freeze_window::FreezeWindow;
 use judgement::rollout::{FilePlace, RuntimeOverrides, SplitRequest};
 use judgement::time::Millis;
@@ -18,6 +19,7 @@ use judgement::traffic::route::{DEFAULT_ROUTE, Routes};
 use judgement::traffic::rule::RoutingRule;
 use judgement::traffic::sticky::StickyBy;
 use judgement::traffic::{Environment, ServiceDefinition};
+use memory::snapshot::outside_question::OutsideQuestion;
 use memory::snapshot::{OriginSettings, OriginTimeouts};
 
 /// `over`: what was changed at run time.
@@ -55,10 +57,7 @@ pub fn check(
     }
     let ask = SplitRequest { active: word(&split.active), weight: split.weight.as_ref().map(|at| at.value.0) };
     let sticky = split.sticky.as_ref().map_or(StickyBy::None, |at| sticky(source, at));
-    let rescue = split.rescue.unwrap_or(true);
-    let more = over::triggers(over, file.guard.as_ref(), &mut aside);
-    let mut policy = guard::policy(source, file.guard.as_ref(), rescue, more);
-    let questions = metric::add_all(source, file.guard.as_ref(), &mut policy);
+    let (policy, questions) = guarded(source, file, over, &mut aside);
     let plan = rollout::plan(source, file.rollout.as_ref(), context);
     let health = health::checks(source, &file.health, over);
     let [blue, green] = origins;
@@ -82,7 +81,7 @@ pub fn check(
         origins,
         health,
         questions,
-        rescue,
+        rescue: rescue(file),
         websocket: file.websocket.unwrap_or(false),
         deadlines,
         terms,
@@ -91,6 +90,24 @@ pub fn check(
         named: named(file),
         aside,
     })
+}
+
+/// Whether failed requests are served again.
+fn rescue(file: &ServiceFile) -> bool {
+    file.split.as_ref().and_then(|split| split.value.rescue).unwrap_or(true)
+}
+
+/// What judges the candidate, and what is asked of other systems for it.
+fn guarded(
+    source: &mut SourceFile,
+    file: &ServiceFile,
+    over: &RuntimeOverrides,
+    aside: &mut Vec<IgnoredOverlay>,
+) -> (GuardPolicy, Vec<OutsideQuestion>) {
+    let more = over::triggers(over, file.guard.as_ref(), aside);
+    let mut policy = guard::policy(source, file.guard.as_ref(), rescue(file), more);
+    let questions = metric::add_all(source, file.guard.as_ref(), &mut policy);
+    (policy, questions)
 }
 
 /// The lines of what a reload may be refused for. Of the split it is the weight's, or else the active side's, or the

@@ -19,6 +19,9 @@ pub(super) struct OutsideFigures {
     of: Vec<FigureHistory>,
 }
 
+/// An answer, and how long ago it was asked for.
+pub(super) type AgedAnswer<'f> = (Millis, &'f Result<MeasuredFigures, String>);
+
 /// A step of a rollout: the rollout's number, when its plan began, and the step.
 type StepOfPlan = (u32, u64, usize);
 
@@ -138,7 +141,7 @@ impl OutsideFigures {
         &'f self,
         metrics: &'f [OutsideMetric],
         now: Millis,
-    ) -> impl Iterator<Item = (&'f OutsideMetric, Option<(Millis, &'f Result<MeasuredFigures, String>)>)> {
+    ) -> impl Iterator<Item = (&'f OutsideMetric, Option<AgedAnswer<'f>>)> {
         let last = move |at: usize| {
             let (asked, answer) = self.of.get(at)?.last.as_ref()?;
             Some((now.since(asked.at), answer))

@@ -3,6 +3,7 @@
 use std::fmt;
 
 use http::{HeaderName, HeaderValue};
+use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use strum::{EnumString, VariantNames};
 
 use crate::snapshot::secret_url::SecretUrl;
@@ -137,9 +138,11 @@ pub fn in_promql(word: &str) -> String {
     escaped.collect()
 }
 
-/// A word in the path or the query of a URL.
-pub fn in_url(word: &str) -> String {
-    percent_encoding::utf8_percent_encode(word, percent_encoding::NON_ALPHANUMERIC).to_string()
+/// A word in the path or the query of a URL; `None` for one that leads to another path in any spelling.
+pub fn in_url(word: &str) -> Option<String> {
+    const PLAIN: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~');
+    let leads_away = matches!(word, "." | "..");
+    (!leads_away).then(|| utf8_percent_encode(word, PLAIN).to_string())
 }
 
 #[cfg(test)]
@@ -181,6 +184,8 @@ mod tests {
             assert_eq!(open_quote(text), quote, "{text}");
         }
         assert_eq!(in_promql("1.0\"} or vector(1)\\'`\n"), "1.0\\x22} or vector(1)\\x5c\\x27\\x60\\x0a");
-        assert_eq!(in_url("a/b?c&é"), "a%2Fb%3Fc%26%C3%A9");
+        for (word, shown) in [("1.0-a/../b?c&é", Some("1.0-a%2F..%2Fb%3Fc%26%C3%A9")), ("..", None), (".", None)] {
+            assert_eq!(in_url(word).as_deref(), shown);
+        }
     }
 }

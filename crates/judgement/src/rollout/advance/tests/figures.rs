@@ -73,7 +73,8 @@ impl Bench {
         for _ in 0..seconds {
             let asked = self.questions.len();
             kinds.extend(self.run(1));
-            for order in self.questions[asked..].to_vec() {
+            let orders = self.questions[asked..].to_vec();
+            for order in orders {
                 kinds.extend(self.says_to(order, answer));
             }
         }
