@@ -1,7 +1,9 @@
 //! Assembly: from the configuration to running parts, and shutdown.
 
 mod candidate_checks;
+mod figure_answers;
 mod file_changes;
+mod outside_figures;
 mod reload;
 mod shutdown;
 mod silent_sides;
@@ -28,7 +30,7 @@ use crate::serve::silent_sides::ActiveSides;
 use config::watch::{FileStamps, FileWatch};
 use config::{self, MainConfig, OwnListeners, RoutingConfig, RoutingContext};
 use health::{self, HealthBoard};
-use judgement::rollout::{PreflightRequest, ProbeRequest, SuiteRun};
+use judgement::rollout::{MetricRequest, PreflightRequest, ProbeRequest, SuiteRun};
 use memory::counters::{Counters, Shard, count, raise};
 use memory::snapshot::{SnapshotPublisher, SnapshotReader};
 use notify::{self, Notifier};
@@ -45,6 +47,8 @@ use sidecar::{Sidecar, SidecarHandle};
 
 /// Preflights that may wait in line: nobody starts more deploys at once.
 const PREFLIGHTS: usize = 16;
+/// Questions to other systems that may wait in line: in one tick, each service orders four at most.
+const QUESTIONS: usize = 4096;
 
 /// A running Cutover. Dropping it stops it at once.
 #[derive(Debug)]
@@ -90,11 +94,12 @@ pub fn start(settings: &MainConfig) -> anyhow::Result<Running> {
     let (access, access_writer) = open_access_log(settings, &counters)?.unzip();
     let runtime = admin_runtime()?;
     let restored = Restored::open(settings, &counters, sockets.admin_address)?;
-    let Restored { published, snapshots, keyring, local_token, preflights, suite_runs, probes, sidecar } = restored;
+    let Restored { published, snapshots, keyring, local_token, preflights, suite_runs, probes, questions, sidecar } =
+        restored;
     let started = StartedSidecar::start(settings, sidecar, (routing, context), &runtime, &counters)?;
     let StartedSidecar { sidecar, sidecar_thread, resolver, announcer, loaded } = started;
     let health = HealthBoard::new(published.clone(), counters.clone());
-    look_after_health(&runtime, &health, &sidecar, probes);
+    look_after_health(&runtime, &health, &sidecar, (probes, questions));
     let (validation, runs) = validation_runs::start(settings, &published, &sockets.addresses, (&sidecar, &counters))?;
     validation.spawn(candidate_checks::keep(suite_runs, runs.clone(), sidecar.clone()));
     let tries = PreflightContext { published: published.clone(), health: health.clone(), runs: runs.clone() };
@@ -147,15 +152,16 @@ pub fn start(settings: &MainConfig) -> anyhow::Result<Running> {
     })
 }
 
-/// Starts the checks, and what answers the sidecar's questions about a side.
+/// Starts the checks, and what answers the sidecar's questions: about a side, and to other systems.
 fn look_after_health(
     runtime: &Runtime,
     health: &HealthBoard,
     sidecar: &SidecarHandle,
-    probes: mpsc::Receiver<ProbeRequest>,
+    (probes, questions): (mpsc::Receiver<ProbeRequest>, mpsc::Receiver<MetricRequest>),
 ) {
     runtime.spawn(health::run(health.clone(), sidecar.clone()));
     runtime.spawn(silent_sides::answer_all(probes, health.clone(), sidecar.clone()));
+    runtime.spawn(outside_figures::ask_all(questions, health.published().clone(), sidecar.clone()));
 }
 
 /// Two of the dependencies each bring a crypto provider, so rustls must be told which one to use.
@@ -215,6 +221,7 @@ struct Restored {
     preflights: mpsc::Receiver<PreflightRequest>,
     suite_runs: mpsc::Receiver<SuiteRun>,
     probes: mpsc::Receiver<ProbeRequest>,
+    questions: mpsc::Receiver<MetricRequest>,
 }
 
 impl Restored {
@@ -230,11 +237,13 @@ impl Restored {
         let (to_preflights, preflights) = mpsc::channel(PREFLIGHTS);
         let (to_suites, suite_runs) = mpsc::channel(PREFLIGHTS);
         let (to_probes, probes) = mpsc::channel(PREFLIGHTS);
+        let (to_questions, questions) = mpsc::channel(QUESTIONS);
         let sidecar = Sidecar::new(restored, publisher, counters.clone(), journal)
             .with_preflights(to_preflights)
             .with_validations(to_suites)
-            .with_probes(to_probes);
-        Ok(Restored { sidecar, published, snapshots, keyring, local_token, preflights, suite_runs, probes })
+            .with_probes(to_probes)
+            .with_questions(to_questions);
+        Ok(Restored { sidecar, published, snapshots, keyring, local_token, preflights, suite_runs, probes, questions })
     }
 }
 

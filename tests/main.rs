@@ -36,6 +36,7 @@ mod lifecycle;
 mod limits;
 mod notify;
 mod origins;
+mod outside_metrics;
 mod overlay;
 mod peers;
 mod preflight;

@@ -6,12 +6,14 @@ use crate::cli::terminal::Terminal;
 use crate::cli::{Exit, Output, chart, time_of_day};
 use judgement::guard::evidence::tape::{EvidencePoint, EvidenceTape};
 use judgement::guard::evidence::{CombinedEvidence, MeterEvidence, grouped, odds};
+use judgement::guard::outside_metric::{FigureLevel, FigureRecord};
 use judgement::guard::trigger::TriggerLevel;
 use judgement::guard::window::WindowSample;
 use judgement::guard::{EvidenceBudget, GuardPolicy, Observation, Verdict, judge};
 use judgement::rollout::ledger::RolloutLedger;
-use judgement::rollout::{JournalChange, JudgementRecord};
+use judgement::rollout::{DurableState, JournalChange, JudgementRecord};
 use judgement::time::Millis;
+use judgement::traffic::Environment;
 use sidecar::journal::JournalReader;
 
 #[derive(Debug, clap::Args)]
@@ -70,9 +72,10 @@ pub fn run(args: &ExplainArgs) -> anyhow::Result<Exit> {
         let gone = if latch.entry <= journal.anchor()?.id { ", an entry that has been removed" } else { "" };
         tell!("latched by the rollback of entry {}{gone}: {}", latch.entry, latch.reason);
     }
-    let replays = match &change.evidence {
-        Some(evidence) => show(evidence)?,
-        None => {
+    let replays = match (&change.evidence, &change.figure) {
+        (Some(evidence), _) => show(evidence)?,
+        (None, Some(figure)) => show_figure(figure, change)?,
+        (None, None) => {
             tell!("not judged: it follows from what somebody asked for or did, or is a rollout's final cost");
             true
         }
@@ -82,6 +85,21 @@ pub fn run(args: &ExplainArgs) -> anyhow::Result<Exit> {
         tell!("\nALTERED: entry {at} does not follow from the one before it, so none of this is proof");
     }
     Ok(if replays && broken.is_none() { Exit::Ok } else { Exit::Failed })
+}
+
+/// Judges the figure of another system again; false if it is not bad.
+fn show_figure(figure: &FigureRecord, change: &JournalChange) -> anyhow::Result<bool> {
+    let FigureRecord { metric, seen } = figure;
+    let subject = change.before.as_ref().or(change.after.as_ref()).map(DurableState::subject);
+    let side = subject.unwrap_or(Environment::Green);
+    tell!("\n{}", metric.sentence(seen, side.other().name(), side.name()));
+    let is_bad = matches!(metric.judge(seen), Ok(FigureLevel::Bad(_)));
+    let hold = if metric.hold > Millis::ZERO { format!(", for {}", metric.hold) } else { String::new() };
+    match is_bad {
+        true => tell!("judged again: bad{hold}"),
+        false => tell!("NOT bad: the entry was altered, or made by another version"),
+    }
+    Ok(is_bad)
 }
 
 /// Prints what was seen, and judges it again; false if the verdict differs.

@@ -191,6 +191,7 @@ fn remarks(service: &Service) -> Vec<(Tone, String)> {
             _ => {}
         }
     }
+    notes.extend(figures(service));
     let overlay = &service.overlay;
     let set: Vec<&str> =
         overlay.rules.iter().chain(&overlay.triggers).chain(&overlay.health_off).map(String::as_str).collect();
@@ -202,6 +203,25 @@ fn remarks(service: &Service) -> Vec<(Tone, String)> {
         notes.push((Tone::Warning, format!("{name}: notices are off")));
     }
     notes
+}
+
+/// The figures of other systems, while they are judged.
+fn figures(service: &Service) -> impl Iterator<Item = (Tone, String)> {
+    let is_watching = service.rollout.as_ref().is_some_and(|rollout| rollout.watching);
+    let judged = service.guard.metrics.iter().filter(move |_| service.weight > 0.0 || is_watching);
+    judged.map(|metric| {
+        let tone = match metric.verdict.as_str() {
+            "good" => Tone::Plain,
+            "bad" => Tone::Bad,
+            _ => Tone::Warning,
+        };
+        let words = match metric.verdict.as_str() {
+            "no_data" => format!("{}: no figure: {}", metric.name, metric.why),
+            _ => metric.why.clone(),
+        };
+        let age = metric.age_ms.map_or(String::new(), |age| format!(" ({} ago)", Millis(age / 1000 * 1000)));
+        (tone, format!("{}: metric {words}{age}", service.service))
+    })
 }
 
 /// The health checks that fail or flap.

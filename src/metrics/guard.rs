@@ -4,6 +4,7 @@ use crate::metrics::Family;
 use judgement::guard::Verdict;
 use judgement::guard::evidence::MeterKind;
 use judgement::rollout::WaitReason;
+use judgement::traffic::Environment;
 use memory::counters::{Counters, GuardGauges};
 
 pub fn of_guard(counters: &Counters) -> Vec<Family> {
@@ -30,6 +31,16 @@ pub fn of_guard(counters: &Counters) -> Vec<Family> {
         "1 for what the rollout waits for now: its bake time, requests, a verdict, a person …",
         &["service", "reason"],
     );
+    let mut figures = Family::gauge(
+        "guard_metric",
+        "The last figure of another system that the guard judges; 1 and 0 for pass and fail.",
+        &["service", "metric", "environment"],
+    );
+    let mut missing = Family::counter(
+        "guard_metric_missing_total",
+        "Questions to other systems that were not answered with a figure.",
+        &["service", "metric"],
+    );
     let mut families: Vec<Family> =
         LEDGER.iter().map(|(name, help, _)| Family::gauge(name, help, &["service"])).collect();
     for (service, mut judged) in counters.judged() {
@@ -44,6 +55,12 @@ pub fn of_guard(counters: &Counters) -> Vec<Family> {
         resolution.set(&[&service], judged.shown.resolution.unwrap_or(1.0));
         caution.set(&[&service], f64::from(u8::from(judged.shown.cautious)));
         cautions.count(&[&service], judged.cautions);
+        for (metric, gauge) in &judged.figures {
+            missing.count(&[&service, metric], gauge.missing);
+            for (side, value) in Environment::BOTH.iter().zip(gauge.values) {
+                value.into_iter().for_each(|value| figures.set(&[&service, metric, side.name()], value));
+            }
+        }
         for name in WaitReason::NAMES {
             waiting.set(&[&service, name], f64::from(u8::from(judged.waiting.contains(&name))));
         }
@@ -51,7 +68,7 @@ pub fn of_guard(counters: &Counters) -> Vec<Family> {
             family.set(&[&service], value(&judged) as f64);
         }
     }
-    families.extend([verdicts, evidence, resolution, caution, cautions, waiting]);
+    families.extend([verdicts, evidence, resolution, caution, cautions, waiting, figures, missing]);
     families
 }
 

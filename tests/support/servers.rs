@@ -1,6 +1,6 @@
-//! Real stores, each in a folder and on a port of its own. `.ci/setup` installs them.
+//! Real stores, and a Prometheus, each in a folder and on a port of its own. `.ci/setup` installs them.
 
-use std::net::{Ipv4Addr, TcpListener, TcpStream};
+use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream};
 use std::os::unix::fs::{PermissionsExt, chown};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
@@ -139,6 +139,24 @@ pub fn redis(more: &[&str]) -> Store {
         let mut command = Command::new("redis-server");
         command.args(["--port", &port.to_string(), "--bind", "127.0.0.1", "--save", "", "--dir"]).arg(&folder);
         command.args(&more);
+        command
+    })
+}
+
+/// Prometheus, which asks this exporter every second.
+pub fn prometheus(exporter: SocketAddr) -> Store {
+    let (dir, port) = (tempfile::tempdir().unwrap(), free_port());
+    let (file, data) = (dir.path().join("prometheus.yml"), dir.path().join("data"));
+    let words = format!(
+        "global: {{ scrape_interval: 1s, scrape_timeout: 1s }}\n\
+         scrape_configs: [{{ job_name: shop, static_configs: [{{ targets: ['{exporter}'] }}] }}]\n"
+    );
+    std::fs::write(&file, words).unwrap();
+    Store::start(dir, port, "-KILL", move || {
+        let mut command = Command::new("prometheus");
+        let option = |name: &str, path: &Path| format!("--{name}={}", path.display());
+        command.args([option("config.file", &file), option("storage.tsdb.path", &data)]);
+        command.arg(format!("--web.listen-address=127.0.0.1:{port}"));
         command
     })
 }

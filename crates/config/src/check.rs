@@ -8,6 +8,7 @@ pub mod files;
 mod guard;
 mod health;
 mod main;
+mod metric;
 mod notify;
 mod origin;
 mod over;

@@ -5,6 +5,7 @@
 mod edits;
 mod health;
 mod main;
+mod metric;
 mod notify;
 mod rollout;
 pub mod schema;
@@ -23,6 +24,7 @@ pub use main::{
     AccessLogFile, AdminFile, CertificateFile, LimitsFile, MainFile, ProxyFile, SidecarFile, StateFile, TlsFile,
     TokenFile, ValidationFile,
 };
+pub use metric::{CompareFile, MetricFile};
 pub use notify::{NotifyFile, NotifyKind};
 pub use rollout::{RolloutFile, StepFile};
 pub use service::{

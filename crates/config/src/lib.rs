@@ -37,6 +37,7 @@ use judgement::rollout::{FilePlace, RuntimeOverrides, SplitRequest};
 use judgement::time::Millis;
 use judgement::traffic;
 use memory::snapshot::health_check::HealthCheck;
+use memory::snapshot::outside_question::OutsideQuestion;
 use memory::snapshot::{OriginSettings, ServiceTerms};
 
 /// Settings that need a restart to change.
@@ -228,6 +229,8 @@ pub struct ServiceConfig {
     /// By [`traffic::Environment::index`].
     pub origins: [Arc<OriginSettings>; 2],
     pub health: Vec<HealthCheck>,
+    /// One for each metric of the policy.
+    pub questions: Vec<OutsideQuestion>,
     pub rescue: bool,
     pub websocket: bool,
     /// By route, `default` first.

@@ -208,7 +208,7 @@ impl HealthBoard {
         &self.0.connector
     }
 
-    pub(super) fn published(&self) -> &SnapshotReader {
+    pub fn published(&self) -> &SnapshotReader {
         &self.0.published
     }
 

@@ -8,12 +8,14 @@ pub mod latency;
 pub mod levels;
 pub mod long_window;
 mod metric;
+pub mod outside_metric;
 pub mod trigger;
 pub mod window;
 
 use serde::{Deserialize, Serialize};
 
 use crate::guard::evidence::{CombinedEvidence, SERIOUS};
+use crate::guard::outside_metric::OutsideMetric;
 use crate::guard::trigger::{INCIDENT, Metric, Trigger, TriggerAction, TriggerLevel, TriggerReading, usual_at_most};
 use crate::time::Millis;
 
@@ -24,6 +26,9 @@ pub struct GuardPolicy {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub evidence: Option<EvidenceBudget>,
     pub triggers: Vec<Trigger>,
+    /// Figures that other systems give. They are judged as their answers come, and not by [`judge`].
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub metrics: Vec<OutsideMetric>,
 }
 
 /// How often the evidence may be wrong, and the time over which it spreads its stakes.
@@ -52,7 +57,7 @@ impl GuardPolicy {
     pub fn standard() -> GuardPolicy {
         let mut triggers = vec![Trigger { alone: true, ..Trigger::dead_candidate() }];
         triggers.extend(Trigger::defaults());
-        GuardPolicy { evidence: Some(EvidenceBudget::STANDARD), triggers }
+        GuardPolicy { evidence: Some(EvidenceBudget::STANDARD), triggers, metrics: Vec::new() }
     }
 }
 

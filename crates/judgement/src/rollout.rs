@@ -7,6 +7,7 @@ mod active_baseline;
 mod advance;
 mod caution;
 mod durable_state;
+mod figure_history;
 mod file_locks;
 pub mod freeze_window;
 mod guard_changes;
@@ -18,8 +19,10 @@ mod judged_scope;
 mod judging;
 pub mod ledger;
 mod loading;
+mod metric_request;
 mod operator;
 mod operator_actions;
+mod outside_figures;
 pub mod plan;
 mod premises;
 pub mod release;
@@ -38,6 +41,7 @@ use serde::{Deserialize, Serialize};
 use strum::{EnumString, IntoStaticStr, VariantArray, VariantNames};
 
 use crate::guard::evidence::tape::EvidenceTape;
+use crate::guard::outside_metric::{FigureRecord, MeasuredFigures};
 use crate::guard::window::JudgedTotals;
 use crate::guard::{GuardPolicy, Judgement, Observation};
 use crate::rollout::freeze_window::FreezeWindow;
@@ -53,7 +57,9 @@ pub use crate::rollout::durable_state::{
 };
 pub use crate::rollout::insight::GuardInsight;
 pub use crate::rollout::journal_entries::Component;
+pub use crate::rollout::metric_request::MetricRequest;
 pub use crate::rollout::operator::{DeployRequest, OperatorAction, OperatorCommand, Requester, RolloutError};
+pub use crate::rollout::outside_figures::FigureView;
 pub use crate::rollout::premises::{FilePlace, FilePremises, ForbiddenChange, LoadedRule};
 pub use crate::rollout::service_state::WaitReason;
 pub use crate::rollout::service_watch::GuardReading;
@@ -122,6 +128,8 @@ pub enum Event {
     Silent { service: String, silent: SilentActive },
     /// The answer of a side that a rollback would go to: a summary, or why it cannot take the clients.
     Probed { service: String, number: u32, result: Result<String, String> },
+    /// The answer of another system: figures, or why there are none.
+    Measured { order: MetricRequest, answer: Result<MeasuredFigures, String> },
     /// What health checks found about an environment. `rollback`: roll a new side back if it is down. `quiet`: tell
     /// nobody.
     Health { service: String, environment: Environment, up: bool, why: String, rollback: bool, quiet: bool },
@@ -151,6 +159,8 @@ pub enum Effect {
     Preflight(PreflightRequest),
     /// Ask a side whether it answers, and report the result as [`Event::Probed`].
     Probe(ProbeRequest),
+    /// Ask another system, and report the answer as [`Event::Measured`].
+    Measure(MetricRequest),
     /// Run the suites of a step, and report the result as [`Event::Validated`].
     Validate(SuiteRun),
     /// Store how far a service is, without an entry, so that a restart continues from there.
@@ -291,6 +301,9 @@ pub struct JournalChange {
     /// What the judge saw, if it judged: enough to judge again.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub evidence: Option<JudgementRecord>,
+    /// The figure from elsewhere that it is founded on: enough to judge again.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub figure: Option<FigureRecord>,
     /// What the rollout has cost so far, or in the end.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub ledger: Option<RolloutLedger>,

@@ -30,7 +30,7 @@ pub use check_gauges::CheckGauges;
 pub use distinct_keys::DistinctKeys;
 pub use endpoint_limit::{EndpointLimit, EndpointLimits, EndpointSlot, QueuePlace};
 pub use endpoint_rest::EndpointRest;
-pub use guard_gauges::GuardGauges;
+pub use guard_gauges::{FigureGauge, GuardGauges};
 pub use notice_counters::NoticeCounters;
 pub use ordinals::OrdinalCounter;
 pub use process_counters::{ProcessCounters, count, is_raised, raise, read, set};

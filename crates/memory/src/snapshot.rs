@@ -4,6 +4,7 @@
 //! The only ArcSwap.
 
 pub mod health_check;
+pub mod outside_question;
 pub mod secret_url;
 mod service_terms;
 
@@ -18,6 +19,7 @@ use rustls::pki_types::ServerName;
 
 use crate::counters::{DistinctKeys, EndpointLimit, EndpointRest, OrdinalCounter, RescueBudget, RouteCounters};
 use crate::snapshot::health_check::HealthCheck;
+use crate::snapshot::outside_question::OutsideQuestion;
 use judgement::time::Millis;
 use judgement::traffic::{DrawSequence, Environment, RouteId, RoutingTable, ServiceId};
 
@@ -221,6 +223,8 @@ pub struct ServedService {
     pub origins: [Arc<OriginSettings>; 2],
     /// The health checks of its origins.
     pub checks: Arc<[Arc<HealthCheck>]>,
+    /// What other systems are asked while a version is on trial.
+    pub questions: Arc<[Arc<OutsideQuestion>]>,
     pub rescue: bool,
     /// Whether clients may turn a connection into a WebSocket.
     pub websocket: bool,

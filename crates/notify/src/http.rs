@@ -88,6 +88,39 @@ impl NoticeClient {
         self.direct.as_ref().filter(|_| is_loopback).unwrap_or(&self.client)
     }
 
+    /// Asks once: with GET, or with POST if there is something to send. Returns the status and the body.
+    ///
+    /// # Errors
+    /// Why there is no whole answer, without the URL; `timed out` after `patience`. A body of more than `most` bytes is
+    /// refused.
+    pub async fn ask(
+        &self,
+        url: &Url,
+        headers: HeaderMap,
+        body: Option<String>,
+        patience: Duration,
+        most: usize,
+    ) -> Result<(StatusCode, Vec<u8>), String> {
+        let client = self.for_url(url).as_ref().map_err(String::clone)?;
+        let request = match body {
+            Some(body) => client.post(url.clone()).body(body),
+            None => client.get(url.clone()),
+        };
+        let why = |error: reqwest::Error| match error.is_timeout() {
+            true => "timed out".to_owned(),
+            false => root_cause(&error.without_url()),
+        };
+        let mut response = request.headers(headers).timeout(patience).send().await.map_err(why)?;
+        let mut read = Vec::new();
+        while let Some(chunk) = response.chunk().await.map_err(why)? {
+            read.extend_from_slice(&chunk);
+            if read.len() > most {
+                return Err(format!("its answer is longer than {most} bytes"));
+            }
+        }
+        Ok((response.status(), read))
+    }
+
     /// Makes one attempt. A response that contains one of the `secrets` is not shown.
     pub async fn post(&self, url: &Url, mut headers: HeaderMap, body: String, secrets: &[&str]) -> Delivery {
         let client = match self.for_url(url) {
@@ -138,11 +171,17 @@ async fn excerpt(mut response: reqwest::Response, secrets: &[&str]) -> String {
     {
         text.extend_from_slice(&chunk);
     }
+    let text = harmless(&text, secrets);
+    if text.is_empty() { text } else { format!(": {text}") }
+}
+
+/// The beginning of a text of others, on one line; empty if it contains one of the `secrets`.
+pub fn harmless(text: &[u8], secrets: &[&str]) -> String {
     let text: String =
-        String::from_utf8_lossy(&text).chars().filter(|c| !c.is_control() && !is_obeyed(*c)).take(MAX_SHOWN).collect();
+        String::from_utf8_lossy(text).chars().filter(|c| !c.is_control() && !is_obeyed(*c)).take(MAX_SHOWN).collect();
     // Compared by its first bytes: a secret that is cut off at the end must be found too.
     let shows_a_secret = secrets.iter().any(|secret| text.contains(secret.get(..8).unwrap_or(secret)));
-    if text.is_empty() || shows_a_secret { String::new() } else { format!(": {text}") }
+    if shows_a_secret { String::new() } else { text }
 }
 
 /// The root cause alone: what lies between says the same again.

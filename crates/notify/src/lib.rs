@@ -42,7 +42,7 @@ use memory::counters::Counters;
 use sidecar::RecordedAnnouncement;
 
 pub use delivery::Delivery;
-pub use http::NoticeClient;
+pub use http::{NoticeClient, harmless};
 
 /// How long waiting notices may take at shutdown: a restart must not wait for a sink that is gone.
 const SHUTDOWN_TIMEOUT: Duration = Duration::from_secs(2);

@@ -8,10 +8,11 @@ use tokio::sync::broadcast;
 
 use crate::ResolvedRouting;
 use crate::journal::JournalEntry;
+use judgement::guard::outside_metric::MeasuredFigures;
 use judgement::rollout::view::ServiceView;
 use judgement::rollout::{
-    Announcement, AuditRemark, Event, GuardInsight, OperatorCommand, RolloutError, RuntimeOverrides, SilentActive,
-    SuiteRun, SuiteRunError,
+    Announcement, AuditRemark, Event, GuardInsight, MetricRequest, OperatorCommand, RolloutError, RuntimeOverrides,
+    SilentActive, SuiteRun, SuiteRunError,
 };
 use memory::snapshot::{Endpoints, OriginSettings};
 
@@ -174,6 +175,11 @@ impl SidecarHandle {
     /// Reports whether a side answers that a rollback would go to.
     pub fn probed(&self, service: String, number: u32, result: Result<String, String>) {
         let _ = self.inputs.send(SidecarInput::Event(Event::Probed { service, number, result }));
+    }
+
+    /// Reports what another system has answered: figures, or why there are none.
+    pub fn measured(&self, order: MetricRequest, answer: Result<MeasuredFigures, String>) {
+        let _ = self.inputs.send(SidecarInput::Event(Event::Measured { order, answer }));
     }
 
     /// Reports the result of a step's suites: a summary such as `12 cases`, or why they did not pass.

@@ -104,7 +104,7 @@ impl CurrentRouting {
             let shares = shares.filter(|rule| matches!(rule.answer, judgement::traffic::rule::RuleTarget::Share(_)));
             let share_turns = shares.map(|rule| counters.turns(&name, &format!("rule {}", rule.name))).collect();
             let routes = routes_of(&config);
-            let ServiceConfig { traffic, origins, health, rescue, websocket, deadlines, terms, .. } = config;
+            let ServiceConfig { traffic, origins, health, questions, rescue, websocket, deadlines, terms, .. } = config;
             services.push(Arc::new(ServedService {
                 budget: counters.budget(&name),
                 keys: counters.keys(&name),
@@ -117,6 +117,7 @@ impl CurrentRouting {
                 endpoint_turns: Environment::BOTH.map(|side| counters.turns(&name, side.name())),
                 origins,
                 checks: health.into_iter().map(Arc::new).collect(),
+                questions: questions.into_iter().map(Arc::new).collect(),
                 rescue,
                 websocket,
                 name: name.clone(),

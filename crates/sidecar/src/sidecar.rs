@@ -16,8 +16,9 @@ use crate::readings::{CounterReadings, checked};
 use crate::routing::{CurrentRouting, ResolvedRouting};
 use crate::sidecar::work_queues::WorkQueues;
 use judgement::guard::Verdict;
+use judgement::guard::outside_metric::MeasuredFigures;
 use judgement::rollout::{
-    Announcement, AnnouncementLevel, ChangeKind, Component, Effect, Event, GuardInsight, JournalChange,
+    Announcement, AnnouncementLevel, ChangeKind, Component, Effect, Event, GuardInsight, JournalChange, MetricRequest,
     OperatorCommand, RolloutError, RuntimeOverrides, State,
 };
 use judgement::time::Millis;
@@ -172,6 +173,7 @@ impl Sidecar {
                     let _ = answer.try_send(Err(refused));
                 }
             }
+            SidecarInput::Event(Event::Measured { order, answer }) => self.measured(order, answer, now),
             SidecarInput::Event(event) => self.apply(event, now),
             SidecarInput::Status(answer) => {
                 let _ = answer.try_send(SidecarStatus {
@@ -234,6 +236,8 @@ impl Sidecar {
         self.apply(Event::Loaded(asks), now);
         // After a restart no entry has reported the phase yet.
         for name in names {
+            let named = self.state.policy(&name).map(|policy| policy.metrics.as_slice()).unwrap_or_default();
+            self.counters.judge(&name, |judged| judged.keep_figures(named));
             if let Some(release) = self.state.durable(&name).and_then(|durable| durable.release.as_ref()) {
                 self.counters.judge(&name, |judged| judged.phase = Some(release.phase));
             }
@@ -273,6 +277,12 @@ impl Sidecar {
         }
     }
 
+    /// The answer to a question that another system was asked: counted, shown and judged.
+    fn measured(&mut self, order: MetricRequest, answer: Result<MeasuredFigures, String>, now: Millis) {
+        self.counters.judge(&order.service, |judged| judged.measured(&order, answer.as_ref().ok()));
+        self.apply(Event::Measured { order, answer }, now);
+    }
+
     /// The runtime overrides of each service.
     pub fn overs(&self) -> BTreeMap<String, RuntimeOverrides> {
         self.state.overs()
@@ -302,6 +312,7 @@ impl Sidecar {
         for effect in effects {
             match effect {
                 Effect::Preflight(order) => self.request_preflight(order, now),
+                Effect::Measure(order) => self.request_figure(order, now),
                 Effect::Probe(order) => self.request_probe(order, now),
                 Effect::Validate(order) => self.request_suites(order, now),
                 Effect::Keep(service) => {
@@ -374,8 +385,9 @@ impl Sidecar {
 
     fn count_rollback(&self, change: &JournalChange) {
         let verdict = change.evidence.as_ref().map(|evidence| (&evidence.judgement.verdict, &evidence.sight));
-        let reason = match verdict {
-            Some((Verdict::Unhealthy(reason), _)) => reason.name.as_str(),
+        let reason = match (verdict, &change.figure) {
+            (Some((Verdict::Unhealthy(reason), _)), _) => reason.name.as_str(),
+            (_, Some(figure)) => figure.metric.name.as_str(),
             // The plan itself rolls back only for failing suites.
             _ if change.is_by(Component::Plan) => "suites",
             _ => "asked for",

@@ -4,6 +4,7 @@ use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
 use super::Side;
+use judgement::rollout::FigureView;
 use judgement::rollout::ledger::RolloutLedger;
 use judgement::rollout::release::RolloutPhase;
 use judgement::rollout::view::{GuardView, RolloutView, ServiceView};
@@ -158,6 +159,32 @@ pub struct GuardSummary {
     /// The smallest failure rate that would have been detected by now.
     pub resolution: Option<f64>,
     pub caution: bool,
+    /// The figures of other systems that the guard judges too.
+    #[serde(default)]
+    pub metrics: Vec<MetricFigure>,
+}
+
+/// The last figure of another system.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
+pub struct MetricFigure {
+    pub name: String,
+    /// Of the candidate, or of a promoted version that is still watched; 1 and 0 for pass and fail.
+    pub value: Option<f64>,
+    /// Of the other environment, if the two are compared.
+    pub active: Option<f64>,
+    /// One of `good`, `bad` and `no_data`.
+    pub verdict: String,
+    /// The time since it was asked for.
+    pub age_ms: Option<u64>,
+    /// What was seen, or why there is no figure.
+    pub why: String,
+}
+
+impl From<FigureView> for MetricFigure {
+    fn from(view: FigureView) -> MetricFigure {
+        let FigureView { name, value, active, verdict, age_ms, why } = view;
+        MetricFigure { name, value, active, verdict: verdict.to_owned(), age_ms: age_ms.map(|age| age.0), why }
+    }
 }
 
 /// What a rollout has cost its clients.
@@ -192,8 +219,9 @@ impl From<RolloutLedger> for RolloutCost {
 
 impl From<GuardView> for GuardSummary {
     fn from(view: GuardView) -> GuardSummary {
-        let GuardView { monitoring, verdict, why, evidence, threshold, resolution, caution } = view;
-        GuardSummary { monitoring, verdict: verdict.map(str::to_owned), why, evidence, threshold, resolution, caution }
+        let GuardView { monitoring, verdict, why, evidence, threshold, resolution, caution, metrics } = view;
+        let (verdict, metrics) = (verdict.map(str::to_owned), metrics.into_iter().map(MetricFigure::from).collect());
+        GuardSummary { monitoring, verdict, why, evidence, threshold, resolution, caution, metrics }
     }
 }
 

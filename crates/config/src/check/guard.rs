@@ -40,7 +40,7 @@ pub fn policy(source: &mut SourceFile, typed: Option<&At<GuardFile>>, rescue: bo
     named.extend(more);
     Trigger::share_warn_levels(&mut named);
     triggers.extend(named);
-    GuardPolicy { evidence, triggers }
+    GuardPolicy { evidence, triggers, metrics: Vec::new() }
 }
 
 pub fn trigger(source: &mut SourceFile, typed: &At<TriggerFile>) -> Option<Trigger> {

@@ -1,5 +1,6 @@
 //! `[[service.NAME.health]]`.
 
+use std::collections::BTreeMap;
 use std::ops::Range;
 
 use http::{HeaderName, HeaderValue, Method};
@@ -120,9 +121,13 @@ fn on_down(source: &mut SourceFile, file: &HealthFile) -> OnDown {
     OnDown { eject, rollback, webhook }
 }
 
-/// A URL that may be called. No message repeats it, because it may be a secret.
 fn webhook(source: &mut SourceFile, typed: &At<String>) -> Option<SecretUrl> {
-    let problem = match Url::parse(&typed.value) {
+    callable(source, &typed.span, &typed.value, WEBHOOK).map(|_| SecretUrl::new(typed.value.as_str()))
+}
+
+/// A URL that may be called; its text is `text`, at `span`. No message repeats it, because it may be a secret.
+pub fn callable(source: &mut SourceFile, span: &Range<usize>, text: &str, hint: &str) -> Option<Url> {
+    let problem = match Url::parse(text) {
         Ok(url) if !matches!(url.scheme(), "https" | "http") => "the URL is not http or https".to_owned(),
         Ok(url) if literal(&url).is_some_and(is_forbidden) => {
             "link-local addresses are never called: cloud platforms serve credentials there".to_owned()
@@ -130,10 +135,10 @@ fn webhook(source: &mut SourceFile, typed: &At<String>) -> Option<SecretUrl> {
         Ok(url) if !url.username().is_empty() || url.password().is_some() => {
             "a user name and password in a URL are not sent".to_owned()
         }
-        Ok(_) => return Some(SecretUrl::new(typed.value.as_str())),
+        Ok(url) => return Some(url),
         Err(error) => format!("invalid URL: {}", url_in_words(error)),
     };
-    source.problem(typed.span.clone(), problem, Some(WEBHOOK.to_owned()));
+    source.problem(span.clone(), problem, Some(hint.to_owned()));
     None
 }
 
@@ -161,17 +166,18 @@ fn http(source: &mut SourceFile, file: &HttpFile) -> Option<HttpProbe> {
     Some(HttpProbe {
         method,
         path: path.to_owned(),
-        headers: headers(source, file),
+        headers: headers(source, &file.headers),
         status: file.status.iter().flat_map(|list| &list.0).map(|at| at.value.0 as u16).collect(),
         body: file.body.as_ref().map(|at| at.value.clone()),
     })
 }
 
-fn headers(source: &mut SourceFile, file: &HttpFile) -> Vec<(HeaderName, HeaderValue)> {
+/// The headers of our own requests.
+pub fn headers(source: &mut SourceFile, typed: &BTreeMap<String, At<String>>) -> Vec<(HeaderName, HeaderValue)> {
     let mut all = Vec::new();
-    for (name, At { value, span }) in &file.headers {
-        if file.headers.len() > MOST_HEADERS {
-            source.problem(span.clone(), format!("a check sends at most {MOST_HEADERS} headers"), few());
+    for (name, At { value, span }) in typed {
+        if typed.len() > MOST_HEADERS {
+            source.problem(span.clone(), format!("a request has at most {MOST_HEADERS} headers"), few());
             return all;
         }
         let parsed = HeaderName::from_bytes(name.to_ascii_lowercase().as_bytes());

@@ -310,27 +310,31 @@ impl<'t> Typed<'t> {
 
     /// The contents of a file, without surrounding spaces.
     fn secret(&mut self, at: &At<String>) -> Option<String> {
-        let path = self.base.join(&at.value);
-        let read = || match std::fs::metadata(&path) {
-            Err(error) => Err(why_unreadable(&error)),
-            Ok(about) if !about.is_file() => Err("it is not a file".to_owned()),
-            Ok(about) if about.len() > LARGEST_SECRET => Err(format!("it is over {LARGEST_SECRET} bytes")),
-            Ok(_) => std::fs::read_to_string(&path).map_err(|error| why_unreadable(&error)),
-        };
-        let is_absent = !path.exists();
-        let message = match read() {
-            Ok(text) if text.trim().is_empty() => "it is empty".to_owned(),
-            Ok(text) => return Some(text.trim().to_owned()),
-            Err(why) => why,
-        };
-        let message = format!("cannot use `{}`: {message}", at.value);
-        let hint = Some("put the secret, and nothing else, in this file".to_owned());
-        match is_absent {
-            true => self.source.absent_secret(at.span.clone(), message, hint),
-            false => self.source.problem(at.span.clone(), message, hint),
-        }
-        None
+        secret(self.source, at, &self.base.join(&at.value))
     }
+}
+
+/// The contents of the file that `at` names, at `path`, without surrounding spaces.
+pub fn secret(source: &mut SourceFile, at: &At<String>, path: &Path) -> Option<String> {
+    let read = || match std::fs::metadata(path) {
+        Err(error) => Err(why_unreadable(&error)),
+        Ok(about) if !about.is_file() => Err("it is not a file".to_owned()),
+        Ok(about) if about.len() > LARGEST_SECRET => Err(format!("it is over {LARGEST_SECRET} bytes")),
+        Ok(_) => std::fs::read_to_string(path).map_err(|error| why_unreadable(&error)),
+    };
+    let is_absent = !path.exists();
+    let message = match read() {
+        Ok(text) if text.trim().is_empty() => "it is empty".to_owned(),
+        Ok(text) => return Some(text.trim().to_owned()),
+        Err(why) => why,
+    };
+    let message = format!("cannot use `{}`: {message}", at.value);
+    let hint = Some("put the secret, and nothing else, in this file".to_owned());
+    match is_absent {
+        true => source.absent_secret(at.span.clone(), message, hint),
+        false => source.problem(at.span.clone(), message, hint),
+    }
+    None
 }
 
 fn key(line: &str) -> Option<Vec<u8>> {

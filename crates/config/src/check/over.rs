@@ -43,8 +43,7 @@ pub fn triggers(
     file: Option<&At<GuardFile>>,
     aside: &mut Vec<IgnoredOverlay>,
 ) -> Vec<Trigger> {
-    let named = file.iter().flat_map(|at| &at.value.trigger);
-    let named: Vec<&str> = named.filter_map(|at| Some(at.value.name.as_ref()?.value.as_str())).collect();
+    let named: Vec<&str> = file.iter().flat_map(|at| at.value.names()).collect();
     let mut triggers = Vec::new();
     for (name, text) in &over.overlay.triggers {
         match fragment::<TriggerFile, Trigger>(name, text, &named, guard::trigger) {

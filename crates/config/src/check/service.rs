@@ -4,12 +4,13 @@ use std::sync::Arc;
 
 use crate::check::origin::Place;
 use crate::check::preset::Preset;
-use crate::check::{guard, health, length, origin, over, rollout, rule, terms, warn_of_fraction, word};
+use crate::check::{guard, health, length, metric, origin, over, rollout, rule, terms, warn_of_fraction, word};
 use crate::file::{
     At, EnvironmentFile, Failover, RouteFile, RuleFile, ServiceFile, StickyFile, StickyTable, TimeoutsFile,
 };
 use crate::read::SourceFile;
-use crate::{NamedInFile, RoutingContext, ServiceConfig};
+use crate::{IgnoredOverlay, NamedInFile, RoutingContext, ServiceConfig};
+use judgement::guard::GuardPolicy;
 use judgement::rollout::freeze_window::FreezeWindow;
 use judgement::rollout::{FilePlace, RuntimeOverrides, SplitRequest};
 use judgement::time::Millis;
@@ -18,6 +19,7 @@ use judgement::traffic::route::{DEFAULT_ROUTE, Routes};
 use judgement::traffic::rule::RoutingRule;
 use judgement::traffic::sticky::StickyBy;
 use judgement::traffic::{Environment, ServiceDefinition};
+use memory::snapshot::outside_question::OutsideQuestion;
 use memory::snapshot::{OriginSettings, OriginTimeouts};
 
 /// `over`: what was changed at run time.
@@ -55,9 +57,7 @@ pub fn check(
     }
     let ask = SplitRequest { active: word(&split.active), weight: split.weight.as_ref().map(|at| at.value.0) };
     let sticky = split.sticky.as_ref().map_or(StickyBy::None, |at| sticky(source, at));
-    let rescue = split.rescue.unwrap_or(true);
-    let more = over::triggers(over, file.guard.as_ref(), &mut aside);
-    let policy = guard::policy(source, file.guard.as_ref(), rescue, more);
+    let (policy, questions) = guarded(source, file, over, &mut aside);
     let plan = rollout::plan(source, file.rollout.as_ref(), context);
     let health = health::checks(source, &file.health, over);
     let [blue, green] = origins;
@@ -80,7 +80,8 @@ pub fn check(
         plan,
         origins,
         health,
-        rescue,
+        questions,
+        rescue: rescue(file),
         websocket: file.websocket.unwrap_or(false),
         deadlines,
         terms,
@@ -89,6 +90,24 @@ pub fn check(
         named: named(file),
         aside,
     })
+}
+
+/// Whether failed requests are served again.
+fn rescue(file: &ServiceFile) -> bool {
+    file.split.as_ref().and_then(|split| split.value.rescue).unwrap_or(true)
+}
+
+/// What judges the candidate, and what is asked of other systems for it.
+fn guarded(
+    source: &mut SourceFile,
+    file: &ServiceFile,
+    over: &RuntimeOverrides,
+    aside: &mut Vec<IgnoredOverlay>,
+) -> (GuardPolicy, Vec<OutsideQuestion>) {
+    let more = over::triggers(over, file.guard.as_ref(), aside);
+    let mut policy = guard::policy(source, file.guard.as_ref(), rescue(file), more);
+    let questions = metric::add_all(source, file.guard.as_ref(), &mut policy);
+    (policy, questions)
 }
 
 /// The lines of what a reload may be refused for. Of the split it is the weight's, or else the active side's, or the
@@ -156,11 +175,8 @@ fn names_of_rules(source: &mut SourceFile, rules: &[At<RuleFile>]) {
 
 fn named(file: &ServiceFile) -> NamedInFile {
     let rules = file.rule.iter().filter_map(|at| at.value.name.as_ref());
-    let triggers = file.guard.iter().flat_map(|at| &at.value.trigger).filter_map(|at| at.value.name.as_ref());
-    NamedInFile {
-        rules: rules.map(|at| at.value.clone()).collect(),
-        triggers: triggers.map(|at| at.value.clone()).collect(),
-    }
+    let triggers = file.guard.iter().flat_map(|at| at.value.names());
+    NamedInFile { rules: rules.map(|at| at.value.clone()).collect(), triggers: triggers.map(str::to_owned).collect() }
 }
 
 fn sticky(source: &mut SourceFile, typed: &At<StickyFile>) -> StickyBy {

@@ -244,7 +244,7 @@ fn url_in_file(path: &Path) -> Result<String, String> {
 }
 
 /// Warns of a secret that every user on the machine can read: it works, but is probably a mistake.
-fn warn_if_open(source: &mut SourceFile, at: &At<String>) {
+pub fn warn_if_open(source: &mut SourceFile, at: &At<String>) {
     use std::os::unix::fs::PermissionsExt;
     let readable =
         std::fs::metadata(beside(source, &at.value)).is_ok_and(|about| about.permissions().mode() & 0o004 != 0);

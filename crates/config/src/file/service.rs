@@ -9,7 +9,7 @@ use crate::file::values::{
     CookieDomain, CookieName, CookiePath, Duration, HeaderField, HostChoice, HostName, Network, OriginUrl, PathPattern,
     RuleMethod, RuleRegex, Share, Size, TriggerLimit, TunnelStay, Version, Whole, Word, one_of,
 };
-use crate::file::{At, EditsFile, HealthFile, OneOrMany, RolloutFile};
+use crate::file::{At, EditsFile, HealthFile, MetricFile, OneOrMany, RolloutFile};
 use judgement::guard::trigger::{Metric, TriggerAction};
 use judgement::traffic::Environment;
 
@@ -446,6 +446,17 @@ pub struct GuardFile {
     pub dead_candidate: Option<bool>,
     /// Thresholds. Naming one replaces all the default triggers.
     pub trigger: Vec<At<TriggerFile>>,
+    /// Figures of other systems that must be good before a step ends, and that can roll a version back.
+    pub metric: Vec<At<MetricFile>>,
+}
+
+impl GuardFile {
+    /// The names of its triggers and metrics.
+    pub fn names(&self) -> impl Iterator<Item = &str> {
+        let triggers = self.trigger.iter().filter_map(|at| at.value.name.as_ref());
+        let metrics = self.metric.iter().filter_map(|at| at.value.name.as_ref());
+        triggers.chain(metrics).map(|at| at.value.as_str())
+    }
 }
 
 /// A threshold, and what happens when it is crossed.

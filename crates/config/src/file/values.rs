@@ -16,7 +16,7 @@ use serde::Deserialize;
 use serde::de::value::StrDeserializer;
 use serde::de::{Deserializer, IntoDeserializer, SeqAccess, Visitor};
 
-pub use number::{Percent, Rate, Share, Tolerance, Whole, shown};
+pub use number::{FiniteNumber, Percent, Rate, Share, Tolerance, Whole, shown};
 pub use text::{
     CookieDomain, CookieName, CookiePath, Duration, HeaderField, HostChoice, HostName, ListenAddress, Network,
     OriginUrl, PathPattern, REGEX, RuleMethod, RuleRegex, Size, SuiteName, TokenExpiry, TriggerLimit, TrustedProxies,

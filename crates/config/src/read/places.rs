@@ -135,7 +135,8 @@ mod tests {
             ("service.shop.split", "hosts", &["[service.shop]"]),
             ("service.my shop", "connect", &["[service.\"my shop\".timeouts]"]),
             ("", "weight", &["[service.NAME.split]"]),
-            ("service.shop", "metric", &["[[service.shop.guard.trigger]]"]),
+            ("service.shop", "metric", &["[service.shop.guard]"]),
+            ("service.shop", "window", &["[[service.shop.guard.trigger]]"]),
             ("service.shop", "nothing", &[]),
         ] {
             assert_eq!(tables_with(&root, &path(at), key), tables, "{at} {key}");

@@ -60,11 +60,15 @@ impl ServiceUpdate<'_> {
                 (kind, level, why)
             }
         };
-        let before = service.durable.clone();
         let evidence = JudgementRecord { policy: service.policy.clone(), sight, judgement, tape: None };
-        let note = ChangeNote::judged(kind, why, evidence);
+        self.pause_or_tell(level, ChangeNote::judged(kind, why, evidence))
+    }
+
+    /// A pause, where there is a rollout to pause; otherwise people are told, and nothing changes.
+    pub(super) fn pause_or_tell(&mut self, level: AnnouncementLevel, note: ChangeNote) -> Vec<Effect> {
+        let before = self.state.durable.clone();
         let release = before.release.as_ref().filter(|release| release.phase.is_under_way());
-        if kind == ChangeKind::Pause && release.is_some_and(|release| release.phase != RolloutPhase::Paused) {
+        if note.kind == ChangeKind::Pause && release.is_some_and(|release| release.phase != RolloutPhase::Paused) {
             return self.pause(note);
         }
         told(level, self.change(note, Some(before))).into()

@@ -30,6 +30,8 @@ pub(super) struct HeldRollback {
 pub(super) enum RollbackGround {
     /// The guard's verdict.
     Verdict,
+    /// A figure from elsewhere.
+    Figure,
     /// Health checks: the side is down.
     Down,
     /// The plan: its time is over.

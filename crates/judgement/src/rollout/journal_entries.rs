@@ -2,6 +2,7 @@
 
 use strum::IntoStaticStr;
 
+use crate::guard::outside_metric::FigureRecord;
 use crate::rollout::{
     Announcement, AnnouncementLevel, ChangeKind, DurableState, Effect, JournalChange, JudgementRecord,
 };
@@ -40,11 +41,12 @@ pub(super) struct ChangeNote {
     pub by: Actor,
     pub why: String,
     pub evidence: Option<JudgementRecord>,
+    pub figure: Option<FigureRecord>,
 }
 
 impl ChangeNote {
     pub fn of(kind: ChangeKind, by: Actor, why: String) -> ChangeNote {
-        ChangeNote { kind, by, why, evidence: None }
+        ChangeNote { kind, by, why, evidence: None, figure: None }
     }
 
     pub fn by(component: Component, kind: ChangeKind, why: String) -> ChangeNote {

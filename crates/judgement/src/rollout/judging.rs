@@ -22,7 +22,8 @@ impl ServiceUpdate<'_> {
         let answers = totals.iter().flatten().map(|pair| side.of(pair).counts.answers).sum();
         let wall = self.wall();
         self.state.clock(self.now, wall, answers);
-        let reasons = self.state.waiting(self.wall());
+        effects.extend(self.order_figures());
+        let reasons = self.state.waiting(self.now, wall);
         self.state.waits.clear();
         self.state.waits.extend(reasons.iter().map(WaitReason::name));
         effects.extend(self.advance(&reasons));

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use crate::guard::GuardPolicy;
+use crate::rollout::figure_history::OutsideFigures;
 use crate::rollout::journal_entries::{ChangeNote, Component, told};
 use crate::rollout::plan::RolloutPlan;
 use crate::rollout::premises::share_a_url;
@@ -94,7 +95,9 @@ impl ServiceState {
         let watch = old.watch.filter(|_| old.routes == routes && old.policy == policy);
         // What is somewhere else now does not get the rest of the clients.
         let returning = old.returning.filter(|_| old.premises.urls == premises.urls);
-        ServiceState { durable, routes, policy, plan, premises, freezes, watch, returning, ..old }
+        // An answer to another question says nothing about this one.
+        let figures = if old.policy.metrics == policy.metrics { old.figures } else { OutsideFigures::default() };
+        ServiceState { durable, routes, policy, plan, premises, freezes, watch, returning, figures, ..old }
     }
 
     /// The freeze of a window that is open, and that the file no longer has: it holds until its end.

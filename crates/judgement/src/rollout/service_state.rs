@@ -5,6 +5,7 @@ use serde::Serialize;
 use crate::guard::GuardPolicy;
 use crate::rollout::SplitRequest;
 use crate::rollout::durable_state::{DeployFreeze, DurableState};
+use crate::rollout::figure_history::OutsideFigures;
 use crate::rollout::freeze_window::FreezeWindow;
 use crate::rollout::held_rollback::{GradualReturn, HeldRollback, LastServed};
 use crate::rollout::journal_entries::Component;
@@ -48,6 +49,8 @@ pub(super) struct ServiceState {
     /// A rollback that moves the clients bit by bit.
     pub(super) returning: Option<GradualReturn>,
     pub(super) news: WaitingNews,
+    /// What other systems say.
+    pub(super) figures: OutsideFigures,
     /// The names of what the rollout waits for, at the last tick.
     pub(super) waits: Vec<&'static str>,
 }
@@ -73,6 +76,7 @@ impl ServiceState {
             held: None,
             returning: None,
             news: WaitingNews::default(),
+            figures: OutsideFigures::default(),
             waits: Vec::new(),
         }
     }
@@ -151,6 +155,11 @@ pub enum WaitReason {
     Verdict {
         because: String,
     },
+    /// For good figures from elsewhere.
+    Metric {
+        names: Vec<String>,
+        because: String,
+    },
     /// They are running, and have not passed yet.
     Suites {
         names: Vec<String>,
@@ -163,8 +172,8 @@ pub enum WaitReason {
 }
 
 impl WaitReason {
-    pub const NAMES: [&str; 9] =
-        ["preflight", "bake", "requests", "verdict", "suites", "approval", "frozen", "monitoring", "paused"];
+    pub const NAMES: [&str; 10] =
+        ["preflight", "bake", "requests", "verdict", "metric", "suites", "approval", "frozen", "monitoring", "paused"];
 
     /// The name in the metrics, and of the reason in the API.
     pub const fn name(&self) -> &'static str {
@@ -173,6 +182,7 @@ impl WaitReason {
             WaitReason::Bake { .. } => "bake",
             WaitReason::Requests { .. } => "requests",
             WaitReason::Verdict { .. } => "verdict",
+            WaitReason::Metric { .. } => "metric",
             WaitReason::Suites { .. } => "suites",
             WaitReason::Approval => "approval",
             WaitReason::Frozen => "frozen",
@@ -188,7 +198,7 @@ impl std::fmt::Display for WaitReason {
             WaitReason::Preflight => f.write_str("preflight"),
             WaitReason::Bake { left } => write!(f, "{left} to bake"),
             WaitReason::Requests { seen, wanted } => write!(f, "{seen} of {wanted} requests"),
-            WaitReason::Verdict { because } => f.write_str(because),
+            WaitReason::Verdict { because } | WaitReason::Metric { because, .. } => f.write_str(because),
             WaitReason::Suites { names } => f.write_str(&suites(names)),
             WaitReason::Approval => f.write_str("approval"),
             WaitReason::Frozen => f.write_str("frozen"),
@@ -241,8 +251,8 @@ impl ServiceState {
         true
     }
 
-    /// What keeps a rollout on its step; nothing if it is not on one.
-    pub fn waiting(&self, wall: u64) -> Vec<WaitReason> {
+    /// What keeps a rollout on its step; nothing if it is not on one. `wall`: the time of day.
+    pub fn waiting(&self, now: Millis, wall: u64) -> Vec<WaitReason> {
         let DurableState { release: Some(release), unwatched, .. } = &self.durable else { return Vec::new() };
         match release.phase {
             RolloutPhase::Preflight => return vec![WaitReason::Preflight],
@@ -264,6 +274,7 @@ impl ServiceState {
         } else if let Some(because) = self.verdict_wanting() {
             all.push(WaitReason::Verdict { because });
         }
+        all.extend(self.figures_wanted(now).filter(|_| !unwatched));
         if !release.suites_owed().is_empty() {
             all.push(WaitReason::Suites { names: release.suites_owed().to_vec() });
         }

@@ -15,6 +15,8 @@ pub(super) struct Sequence {
     pub last_entry: u64,
     /// Questions asked of sides that a rollback would go to.
     pub probes: u32,
+    /// Questions asked of other systems.
+    pub questions: u64,
     /// The time of day at zero of the monotonic clock, in milliseconds since 1970.
     pub began: u64,
 }
@@ -80,7 +82,7 @@ impl ServiceUpdate<'_> {
 
     /// The journal's next entry: the state as it is now, and as it was before.
     pub(super) fn change(&mut self, note: ChangeNote, before: Option<DurableState>) -> JournalChange {
-        let ChangeNote { kind, by: Actor { who, from, key }, why, evidence } = note;
+        let ChangeNote { kind, by: Actor { who, from, key }, why, evidence, figure } = note;
         self.sequence.last_entry += 1;
         JournalChange {
             id: self.sequence.last_entry,
@@ -95,6 +97,7 @@ impl ServiceUpdate<'_> {
             before,
             after: Some(self.state.durable.clone()),
             evidence,
+            figure,
             ledger: None,
         }
     }

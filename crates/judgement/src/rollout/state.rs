@@ -165,6 +165,9 @@ impl State {
             Event::Probed { service, number, result } => {
                 Ok(self.update(&service, now, |mut service| service.probed(number, result)))
             }
+            Event::Measured { order, answer } => {
+                Ok(self.update(&order.service, now, |mut service| service.measured(order.number, answer)))
+            }
             Event::Health { service, environment, up, why, rollback, quiet } => {
                 Ok(self.update(&service, now, |mut service| service.checked(environment, up, &why, (rollback, quiet))))
             }
@@ -205,6 +208,7 @@ impl State {
             before: None,
             after: None,
             evidence: None,
+            figure: None,
             ledger: None,
         };
         match announced.filter(|_| !is_silent) {

@@ -79,7 +79,9 @@ fn a_dead_candidate_is_rolled_back_published_before_journalled_before_announced(
             Effect::Publish => "publish",
             Effect::Journal(_) => "journal",
             Effect::Announce(_) => "announce",
-            Effect::Preflight(_) | Effect::Validate(_) | Effect::Probe(_) | Effect::Keep(_) => "other",
+            Effect::Preflight(_) | Effect::Validate(_) | Effect::Probe(_) | Effect::Measure(_) | Effect::Keep(_) => {
+                "other"
+            }
         })
         .collect();
     let each = ["publish", "journal", "announce"];
@@ -285,7 +287,7 @@ fn a_raised_weight_is_no_drop_in_throughput() {
             service: "shop".into(),
             routes: vec!["default".into()],
             ask: SplitRequest { active: None, weight: Some(percent(weight)) },
-            policy: GuardPolicy { evidence: None, triggers: vec![trigger.clone()] },
+            policy: GuardPolicy { evidence: None, triggers: vec![trigger.clone()], metrics: Vec::new() },
             plan: RolloutPlan::standard(),
             premises: FilePremises::default(),
             freezes: Vec::new(),

@@ -4,6 +4,7 @@ use serde::Serialize;
 
 use crate::guard::{GuardPolicy, Verdict};
 use crate::rollout::ledger::RolloutLedger;
+use crate::rollout::outside_figures::FigureView;
 use crate::rollout::plan::OnFailure;
 use crate::rollout::release::{Release, RolloutPhase};
 use crate::rollout::service_state::{ServiceState, WaitReason};
@@ -99,6 +100,8 @@ pub struct GuardView {
     /// The smallest failure rate that would have been detected by now.
     pub resolution: Option<f64>,
     pub caution: bool,
+    /// Figures from elsewhere.
+    pub metrics: Vec<FigureView>,
 }
 
 impl ServiceView {
@@ -117,7 +120,7 @@ impl State {
     /// Every service that a file names, in the order of their names.
     pub fn views(&self, now: Millis) -> Vec<ServiceView> {
         let wall = self.wall(now);
-        self.services.iter().map(|(name, service)| service.view(name, wall)).collect()
+        self.services.iter().map(|(name, service)| service.view(name, now, wall)).collect()
     }
 
     /// The policy that a service is judged by.
@@ -127,9 +130,9 @@ impl State {
 }
 
 impl ServiceState {
-    fn view(&self, name: &str, wall: u64) -> ServiceView {
+    fn view(&self, name: &str, now: Millis, wall: u64) -> ServiceView {
         let durable = &self.durable;
-        let waiting = self.waiting(wall);
+        let waiting = self.waiting(now, wall);
         ServiceView {
             service: name.to_owned(),
             active: durable.active,
@@ -143,7 +146,7 @@ impl ServiceState {
             rollout_number: durable.rollout,
             versions: durable.versions.clone(),
             origins: durable.origins.each_ref().map(|origin| origin.as_ref().map(|origin| origin.url.clone())),
-            guard: self.guard(durable),
+            guard: self.guard(durable, now),
             ledger: self.book.as_ref().map(|book| book.ledger()),
             run: self.ordered.as_ref().map(|order| order.run),
             quarantine: durable.quarantine.clone(),
@@ -160,7 +163,7 @@ impl ServiceState {
         }
     }
 
-    fn guard(&self, durable: &DurableState) -> GuardView {
+    fn guard(&self, durable: &DurableState, now: Millis) -> GuardView {
         let shown = self.watch.as_ref().map(|watch| watch.shown());
         let (verdict, why) = match shown.and_then(|shown| shown.verdict.as_ref()) {
             None => (None, None),
@@ -178,6 +181,7 @@ impl ServiceState {
             threshold: self.policy.evidence.map(|budget| 1.0 / budget.alpha),
             resolution: shown.and_then(|shown| shown.resolution),
             caution: shown.is_some_and(|shown| shown.cautious),
+            metrics: self.figure_views(now),
         }
     }
 }

@@ -1,10 +1,13 @@
 //! The sidecar's latest view of a service: written by the sidecar alone, shown by the metrics.
 
+use std::collections::BTreeMap;
+
 use judgement::guard::Verdict;
 use judgement::guard::evidence::{CombinedEvidence, MeterKind};
-use judgement::rollout::GuardReading;
+use judgement::guard::outside_metric::{MeasuredFigures, OutsideMetric};
 use judgement::rollout::ledger::RolloutLedger;
 use judgement::rollout::release::RolloutPhase;
+use judgement::rollout::{GuardReading, MetricRequest};
 
 /// The judge's view of a service, and what its rollout has cost. After a rollback it stays until the next rollout
 /// begins.
@@ -18,9 +21,34 @@ pub struct GuardGauges {
     pub phase: Option<RolloutPhase>,
     /// What its rollout waits for now, by the names of its reasons.
     pub waiting: Vec<&'static str>,
+    /// What other systems say, by metric.
+    pub figures: BTreeMap<String, FigureGauge>,
+}
+
+/// The last figures of a metric from elsewhere.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct FigureGauge {
+    /// By [`Environment::index`]; `None` where the last answer had none.
+    pub values: [Option<f64>; 2],
+    /// Questions that were not answered with a figure.
+    pub missing: u64,
 }
 
 impl GuardGauges {
+    /// The answer to a question: its figures, if it has any.
+    pub fn measured(&mut self, order: &MetricRequest, seen: Option<&MeasuredFigures>) {
+        let gauge = self.figures.entry(order.metric.clone()).or_default();
+        gauge.values = [None; 2];
+        let Some(seen) = seen else { return gauge.missing += 1 };
+        *order.candidate.of_mut(&mut gauge.values) = Some(seen.candidate.number());
+        *order.candidate.other().of_mut(&mut gauge.values) = seen.active.map(|active| active.number());
+    }
+
+    /// Forgets the metrics that the file no longer has.
+    pub fn keep_figures(&mut self, named: &[OutsideMetric]) {
+        self.figures.retain(|name, _| named.iter().any(|metric| metric.name == *name));
+    }
+
     /// The verdict that ended a rollout, with its evidence if the evidence decided.
     pub fn convict(&mut self, verdict: &Verdict, weighed: Option<&CombinedEvidence>) {
         self.shown.verdict = Some(verdict.clone());

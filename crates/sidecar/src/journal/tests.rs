@@ -28,6 +28,7 @@ fn entry(id: u64, percent: f64) -> JournalEntry {
         before: None,
         after: Some(after),
         evidence: None,
+        figure: None,
         ledger: None,
     };
     JournalEntry { at: 1_700_000_000_000 + id, change }

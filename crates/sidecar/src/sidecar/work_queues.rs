@@ -1,9 +1,9 @@
-//! Work that the sidecar hands to others and never waits for: preflights of candidates, and suites.
+//! Work that the sidecar hands to others and never waits for: preflights of candidates, suites, and questions to others.
 
 use tokio::sync::mpsc;
 
 use crate::Sidecar;
-use judgement::rollout::{Event, PreflightRequest, ProbeRequest, SuiteRun, SuiteRunError};
+use judgement::rollout::{Event, MetricRequest, PreflightRequest, ProbeRequest, SuiteRun, SuiteRunError};
 use judgement::time::Millis;
 
 /// Where the work goes; `None` if nothing in this process can do it.
@@ -12,6 +12,7 @@ pub(super) struct WorkQueues {
     preflights: Option<mpsc::Sender<PreflightRequest>>,
     validations: Option<mpsc::Sender<SuiteRun>>,
     probes: Option<mpsc::Sender<ProbeRequest>>,
+    questions: Option<mpsc::Sender<MetricRequest>>,
 }
 
 impl Sidecar {
@@ -31,6 +32,19 @@ impl Sidecar {
     pub fn with_probes(mut self, probes: mpsc::Sender<ProbeRequest>) -> Sidecar {
         self.work.probes = Some(probes);
         self
+    }
+
+    /// Asks other systems for figures through this channel.
+    pub fn with_questions(mut self, questions: mpsc::Sender<MetricRequest>) -> Sidecar {
+        self.work.questions = Some(questions);
+        self
+    }
+
+    pub(super) fn request_figure(&mut self, order: MetricRequest, now: Millis) {
+        if !queued(self.work.questions.as_ref(), order.clone()) {
+            let why = "it could not be asked: too many questions are waiting".to_owned();
+            self.measured(order, Err(why), now);
+        }
     }
 
     pub(super) fn request_probe(&mut self, order: ProbeRequest, now: Millis) {

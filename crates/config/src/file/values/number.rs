@@ -83,6 +83,7 @@ number_values! {
     impl [] Share;
     impl [] Rate;
     impl [] Tolerance;
+    impl [] FiniteNumber;
 }
 
 /// A whole number within bounds.
@@ -202,6 +203,26 @@ impl NumberValue for Rate {
         json_schema!({
             "type": "number", "minimum": RATES.start(), "maximum": RATES.end(), "x-unit": "requests per second"
         })
+    }
+}
+
+/// Any number.
+#[derive(Clone, Copy, Debug)]
+pub struct FiniteNumber(pub f64);
+
+impl NumberValue for FiniteNumber {
+    fn wanted() -> String {
+        "a number".to_owned()
+    }
+    fn example() -> String {
+        "write a number, such as 0.5".to_owned()
+    }
+    fn read(number: f64) -> Result<Self, InvalidValue> {
+        let refused = || InvalidValue::new(format!("{{key}} must be a number, not {number}"), Self::example());
+        number.is_finite().then_some(FiniteNumber(number)).ok_or_else(refused)
+    }
+    fn schema() -> Schema {
+        json_schema!({ "type": "number" })
     }
 }
 

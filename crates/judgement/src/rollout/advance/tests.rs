@@ -1,6 +1,7 @@
 //! A rollout from deploy to promotion: what holds it, what ends it, and how it survives a restart.
 
 use crate::guard::GuardPolicy;
+use crate::guard::outside_metric::OutsideMetric;
 use crate::guard::trigger::{Metric, Trigger, TriggerAction};
 use crate::guard::window::{AnswerCounts, JudgedTotals};
 use crate::rollout::freeze_window::FreezeWindow;
@@ -8,6 +9,7 @@ use crate::rollout::plan::{OnFailure, PlanStep, RolloutPlan};
 use crate::rollout::release::RolloutPhase;
 use crate::rollout::*;
 
+mod figures;
 mod gate;
 mod held;
 mod locks;
@@ -32,6 +34,9 @@ struct Bench {
     asked: f64,
     /// The guard has one trigger, which pauses.
     only_pauses: bool,
+    metrics: Vec<OutsideMetric>,
+    /// The figures that were asked for, the latest last.
+    questions: Vec<MetricRequest>,
     effects: Vec<Effect>,
     /// Everything that was journalled.
     entries: Vec<JournalChange>,
@@ -90,6 +95,8 @@ impl Bench {
             blue_failing: 0,
             asked: 0.0,
             only_pauses: false,
+            metrics: vec![],
+            questions: vec![],
             effects: vec![],
             entries: vec![],
             orders: vec![],
@@ -107,7 +114,7 @@ impl Bench {
     }
 
     fn load(&mut self) -> Result<(), RolloutError> {
-        let mut policy = GuardPolicy { evidence: None, ..GuardPolicy::standard() };
+        let mut policy = GuardPolicy { evidence: None, metrics: self.metrics.clone(), ..GuardPolicy::standard() };
         // As the check of a file does it when evidence is switched off.
         policy.triggers.iter_mut().for_each(|trigger| trigger.alone = false);
         if self.only_pauses {
@@ -132,6 +139,10 @@ impl Bench {
         self.effects = self.state.apply(event, Millis(self.now))?;
         self.orders.extend(self.effects.iter().filter_map(|effect| match effect {
             Effect::Validate(order) => Some(order.clone()),
+            _ => None,
+        }));
+        self.questions.extend(self.effects.iter().filter_map(|effect| match effect {
+            Effect::Measure(order) => Some(order.clone()),
             _ => None,
         }));
         let asked = self.effects.iter().find_map(|effect| match effect {
