@@ -38,6 +38,7 @@ mod notify;
 mod origins;
 mod overlay;
 mod peers;
+mod plan;
 mod preflight;
 mod proof;
 mod reload;
