@@ -14,6 +14,7 @@ mod notify;
 mod obeyed;
 mod output;
 mod overlay;
+mod plan;
 mod run;
 mod snapshot;
 mod status;
@@ -72,6 +73,8 @@ enum Command {
     Demo(demo::DemoArgs),
     /// Show service status.
     Status(status::StatusArgs),
+    /// Show how long a deploy would take, and what each step can see.
+    Plan(plan::PlanArgs),
     /// Deploy a version: shift traffic to it step by step, then promote it or roll it back.
     Deploy(deploy::DeployArgs),
     /// Set the candidate's share of the traffic.
@@ -140,6 +143,7 @@ pub fn main() -> ExitCode {
         Command::Check(args) => check::run(&args),
         Command::Demo(args) => demo::run(&args),
         Command::Status(args) => status::run(&args),
+        Command::Plan(args) => plan::run(&args),
         Command::Deploy(args) => deploy::run(&args),
         Command::Shift(args) => commands::shift(&args),
         Command::Pause(args) => commands::act(DeploymentPost::Pause, &args),

@@ -400,6 +400,7 @@ fn listen_for_admin(
     let listener = tokio::net::TcpListener::from_std(socket)?;
     let authenticator = Authenticator::new(keyring, &settings.admin_access, address, api.sidecar.clone());
     runtime.spawn(api.recent_traffic.clone().keep());
+    runtime.spawn(api.hourly_traffic.clone().keep());
     runtime.spawn(admin::listen::serve(listener, tls, admin::app(api, authenticator)));
     Ok(())
 }

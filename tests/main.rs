@@ -39,6 +39,7 @@ mod origins;
 mod outside_metrics;
 mod overlay;
 mod peers;
+mod plan;
 mod preflight;
 mod proof;
 mod refusals;

@@ -3,6 +3,7 @@
 //! What is promised of the judge, at a size that a test run bears: means over some runs, and every run within bounds that
 //! are wide. The example says the same of a hundred times as many. A failing seed is printed.
 
+mod forecast;
 mod invariants;
 mod rules;
 

@@ -13,6 +13,7 @@ use tokio::sync::Semaphore;
 use crate::admin::caller::Caller;
 use crate::admin::changes::Changes;
 use crate::admin::error::ApiError;
+use crate::admin::hourly_traffic::HourlyTraffic;
 use crate::admin::idempotency::{IdempotencyKeys, KeyState, RequestDigest, StoredReply};
 use crate::admin::input;
 use crate::admin::recent_traffic::RecentTraffic;
@@ -49,6 +50,7 @@ pub struct Api {
     /// How long snapshots are kept.
     pub keep_snapshots: Millis,
     pub recent_traffic: RecentTraffic,
+    pub hourly_traffic: HourlyTraffic,
     pub keys: IdempotencyKeys,
     pub streams: Arc<Semaphore>,
     /// When this process started counting, in milliseconds since 1970. It distinguishes this process from earlier and
@@ -76,6 +78,7 @@ impl Api {
         Api {
             sidecar,
             recent_traffic: RecentTraffic::new(counters.clone()),
+            hourly_traffic: HourlyTraffic::new(counters.clone()),
             counters,
             published,
             snapshots,

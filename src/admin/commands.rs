@@ -132,8 +132,9 @@ impl ServiceCommand {
     }
 
     fn done(&self, service: String, done: CommandReceipt) -> ActionResult {
-        let CommandReceipt { entry, generation, written } = done;
-        ActionResult { service, action: self.call.action(), entry, generation, durable: written }
+        let CommandReceipt { entry, generation, written: durable, weights } = done;
+        let action = self.call.action();
+        ActionResult { service, action, entry, generation, durable, ..ActionResult::default() }.weighed(weights)
     }
 
     fn give_one(&self, sidecar: &SidecarHandle, service: String) -> Result<ActionResult, ApiError> {
@@ -178,12 +179,12 @@ async fn earlier(api: &Api, call: &Call, services: Vec<String>, every: bool) -> 
     if !entries.iter().all(meant) {
         return Err(other_request());
     }
-    let done = |entry: &JournalEntry| ActionResult {
-        service: entry.change.service.clone(),
-        action: call.action(),
-        entry: Some(entry.change.id),
-        generation: entry.change.generation,
-        durable: true,
+    let done = |entry: &JournalEntry| {
+        let JournalEntry { change, .. } = entry;
+        let (service, generation) = (change.service.clone(), change.generation);
+        let (action, entry) = (call.action(), Some(change.id));
+        ActionResult { service, action, entry, generation, durable: true, ..ActionResult::default() }
+            .weighed(change.weights())
     };
     if !every {
         let done = done(first);

@@ -15,7 +15,7 @@ use crate::admin::commands::ServiceCommand;
 use crate::admin::error::ApiError;
 use crate::admin::input::{self, query, requested, why};
 use crate::admin::verb::Verb;
-use crate::admin::{history, overlay, traffic};
+use crate::admin::{history, overlay, plan, traffic};
 use judgement::rollout::{DeployRequest, OperatorAction};
 use judgement::time::Millis;
 use memory::clock;
@@ -32,14 +32,16 @@ async fn show(
     headers: HeaderMap,
     RawQuery(text): RawQuery,
 ) -> Result<Response, ApiError> {
-    let known = [&["action"][..], &history::PARAMETERS].concat();
+    let known = [&["action"][..], &history::PARAMETERS, &plan::PARAMETERS].concat();
     let query = query(text.as_deref(), &known)?;
     let service = query.text("service");
     let wanted = history::wanted(&query, None)?;
+    let asked = plan::asked(&query)?;
     match query.verb(&caller, DEPLOYMENT)? {
         Verb::Health => Ok(json(&traffic::health(&api, service)?, None)),
         Verb::Traffic => Ok(json(&traffic::traffic(&api, service)?, None)),
         Verb::History => history::page(&api, wanted).await,
+        Verb::Plan => plan::show(&api, service, asked).await,
         _ => {
             let (generation, views) = api.views(service).await?;
             if headers.get(header::IF_NONE_MATCH).is_some_and(|tag| is_known(tag, generation)) {

@@ -14,6 +14,8 @@ use wire::{LONGEST_WORDS, RequestBody};
 const LONGEST_KEY: usize = 128;
 /// The largest whole number that every JSON reader represents exactly.
 pub const MOST_EXACT: u64 = (1 << 53) - 1;
+/// More requests a second than anybody plans for.
+pub const MOST_A_SECOND: f64 = 1e6;
 /// Names of services, rules and people are shorter.
 pub const LONGEST_VALUE: usize = 128;
 
@@ -139,6 +141,11 @@ pub fn why(reason: Option<String>, initiator: Option<String>) -> Result<String, 
     })
 }
 
+/// The most characters of a parameter of this name.
+pub fn longest_value(name: &str) -> usize {
+    if matches!(name, "reason" | "functions") { LONGEST_WORDS } else { LONGEST_VALUE }
+}
+
 /// A query in which each name is known and occurs once.
 ///
 /// # Errors
@@ -153,7 +160,7 @@ pub fn query(text: Option<&str>, known: &[&str]) -> Result<Query, ApiError> {
         if pairs.iter().any(|(before, _)| *before == name) {
             return Err(ApiError::bad("bad_parameter", format!("`{name}` is given twice"), ""));
         }
-        let most = if name == "reason" { LONGEST_WORDS } else { LONGEST_VALUE };
+        let most = longest_value(&name);
         if value.chars().count() > most {
             return Err(ApiError::bad("bad_parameter", format!("`{name}` is longer than {most} characters"), ""));
         }
@@ -179,6 +186,19 @@ impl Query {
         let number = text.parse().ok().filter(|number| digits && *number <= MOST_EXACT);
         let wrong = || ApiError::bad("bad_parameter", format!("`{name}`: `{}` is not a whole number", brief(text)), "");
         number.ok_or_else(wrong).map(Some)
+    }
+
+    /// # Errors
+    /// It is not a number from 0 to a million, such as `2.5`.
+    pub fn rate(&self, name: &str) -> Result<Option<f64>, ApiError> {
+        let Some(text) = self.text(name) else { return Ok(None) };
+        let plain = text.bytes().all(|byte| byte.is_ascii_digit() || byte == b'.');
+        let rate = text.parse().ok().filter(|rate| plain && (0.0..=MOST_A_SECOND).contains(rate));
+        let wrong = || {
+            let message = format!("`{name}`: `{}` is not a number from 0 to a million", brief(text));
+            ApiError::bad("bad_parameter", message, "")
+        };
+        rate.ok_or_else(wrong).map(Some)
     }
 
     /// # Errors

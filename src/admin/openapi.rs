@@ -13,9 +13,9 @@ use axum::response::IntoResponse;
 use serde_json::{Map, Value, json};
 use utoipa::OpenApi;
 
-use crate::admin::history;
-use crate::admin::input::{self, MOST_EXACT};
+use crate::admin::input::{self, MOST_A_SECOND, MOST_EXACT};
 use crate::admin::verb::{EVENTS, Verb};
+use crate::admin::{history, plan};
 use judgement::rollout::ChangeKind;
 use wire::{DEPLOYMENT, EXECUTION_FORMATS, ROLLBACK, VALIDATION};
 
@@ -34,6 +34,7 @@ use wire::{DEPLOYMENT, EXECUTION_FORMATS, ROLLBACK, VALIDATION};
         wire::HealthReport,
         wire::Traffic,
         wire::History,
+        wire::DeployPlan,
         wire::Safety,
         wire::SafetyReport,
         wire::Snapshots,
@@ -129,8 +130,8 @@ fn paths() -> Value {
     let changes = [404, 409, 412, 413, 415, 422];
     json!({
         DEPLOYMENT: {
-            "get": operation("deployment", "The status of the services.", &viewing(&Verb::names(DEPLOYMENT, "GET"), &history::PARAMETERS, true), None,
-                one_of(&["Status", "Health", "Traffic", "History"], true), &[404]),
+            "get": operation("deployment", "The status of the services.", &viewing(&Verb::names(DEPLOYMENT, "GET"), &[&history::PARAMETERS[..], &plan::PARAMETERS].concat(), true), None,
+                one_of(&["Status", "Health", "Traffic", "History", "Plan"], true), &[404]),
             "post": operation("deploy", "Carries out an action on a service.", &changing(), Some(("DeploymentPost", examples())),
                 one_of(&["Done", "DoneEach", "Health"], true), &changes),
             "put": operation("changeRules", "Sets a rule at run time, or switches a health check on or off.", &changing(),
@@ -310,7 +311,7 @@ fn flag(name: &str) -> Value {
 fn texts(names: &[&str]) -> Parameters {
     let schema = |name: &str| match name {
         "reason" => json!({ "type": "string", "maxLength": wire::LONGEST_WORDS, "pattern": r"^[^\x00-\x1f\x7f]*$" }),
-        _ => json!({ "type": "string", "maxLength": input::LONGEST_VALUE }),
+        _ => json!({ "type": "string", "maxLength": input::longest_value(name) }),
     };
     names.iter().map(|name| parameter("query", name, schema(name), about(name))).collect()
 }
@@ -328,7 +329,10 @@ fn viewing(views: &[&str], names: &[&str], tagged: bool) -> Parameters {
             }
             "before" | "after" | "limit" => number(name),
             "evidence" => flag(name),
-            _ => parameter("query", name, json!({ "type": "string", "maxLength": input::LONGEST_VALUE }), about(name)),
+            "rate" => {
+                parameter("query", name, json!({ "type": "number", "minimum": 0, "maximum": MOST_A_SECOND }), about(name))
+            }
+            _ => parameter("query", name, json!({ "type": "string", "maxLength": input::longest_value(name) }), about(name)),
         });
     }
     if tagged {
@@ -353,6 +357,9 @@ fn about(name: &str) -> &'static str {
         "after" | "last_event_id" => "Only entries newer than this one.",
         "limit" => "Entries per page. Default 50.",
         "evidence" => "Include what the guard saw.",
+        "version" => "The version that the plan is for.",
+        "functions" => "Routes that the rollout would be limited to, with commas between them.",
+        "rate" => "Requests a second to expect. Default: those of the last hour.",
         "rule" => "The name of the rule.",
         "trigger" => "The name of the trigger.",
         "suite" => "Only runs of this suite.",

@@ -19,8 +19,10 @@ pub async fn apply(api: &Api, call: Call, service: Option<&str>, change: Change)
     let (changes, asked) = (api.changes.clone(), call.clone());
     let work = async move {
         let action = asked.action();
-        let CommandReceipt { entry, generation, written } = changes.apply(service.clone(), asked.by, change).await?;
-        reply(&ActionResult { service, action, entry, generation, durable: written }, Some(generation))
+        let receipt = changes.apply(service.clone(), asked.by, change).await?;
+        let CommandReceipt { entry, generation, written: durable, weights } = receipt;
+        let done = ActionResult { service, action, entry, generation, durable, ..ActionResult::default() };
+        reply(&done.weighed(weights), Some(generation))
     };
     once(api, &call, async { Ok(None) }, work).await
 }

@@ -99,7 +99,7 @@ fn chosen<'s>(
 }
 
 /// A service's routes by name, in the order of their ids.
-fn routes_of<'s>(snapshot: &'s RoutingSnapshot, serving: &'s ServedService) -> Vec<(&'s str, &'s RouteCounters)> {
+pub fn routes_of<'s>(snapshot: &'s RoutingSnapshot, serving: &'s ServedService) -> Vec<(&'s str, &'s RouteCounters)> {
     let rules = snapshot.table.services().map(|(_, rules, _)| rules).find(|rules| rules.name == serving.name);
     let named = rules.into_iter().flat_map(|rules| rules.routes.names()).map(String::as_str);
     std::iter::once(DEFAULT_ROUTE).chain(named).zip(serving.routes.iter().map(|counters| &**counters)).collect()

@@ -66,6 +66,7 @@ verbs! {
     Health: DEPLOYMENT "GET" "health", Viewer, OneService, [], "read health checks";
     Traffic: DEPLOYMENT "GET" "traffic", Viewer, OneService, [], "read traffic";
     History: DEPLOYMENT "GET" "history", Viewer, OneService, [], "read the history";
+    Plan: DEPLOYMENT "GET" "plan", Viewer, OneService, [], "read the plan";
     Deploy: DEPLOYMENT "POST" "deploy", Operator, OneService, [Deploy, Abort], "deploy a version";
     // A deploy whose `origin` differs from the routing file.
     DeployOrigin: DEPLOYMENT "POST" "", Admin, OneService, [Deploy], "deploy with a new origin";
@@ -162,6 +163,7 @@ mod tests {
             (Health, [YES, YES, YES]),
             (Traffic, [YES, YES, YES]),
             (History, [YES, YES, YES]),
+            (Plan, [YES, YES, YES]),
             (Deploy, [NO, YES, YES]),
             (DeployOrigin, [NO, NO, YES]),
             (PassFreeze, [NO, NO, YES]),

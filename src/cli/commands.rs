@@ -162,7 +162,11 @@ fn report_one(done: &ActionResult, output: Output) -> anyhow::Result<()> {
     }
     if output == Output::Text {
         let entry = done.entry.map_or(String::new(), |entry| format!(" (entry {entry})"));
-        say!("{}: {}{entry}", done.service, done.action.replace('_', " "));
+        let weights = match (done.weight_before, done.weight_after) {
+            (Some(before), Some(after)) => format!(" from {before} % to {after} %"),
+            _ => String::new(),
+        };
+        say!("{}: {}{weights}{entry}", done.service, done.action.replace('_', " "));
     }
     Ok(())
 }

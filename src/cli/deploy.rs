@@ -5,6 +5,7 @@ use std::time::Duration;
 use crate::cli::client::{AdminArg, AdminClient, CallError};
 use crate::cli::commands::{failed, report};
 use crate::cli::output::say;
+use crate::cli::plan;
 use crate::cli::status::{tone_of, words_of};
 use crate::cli::terminal::{LiveBlock, Terminal};
 use crate::cli::{Exit, Output};
@@ -78,9 +79,20 @@ pub fn run(args: &DeployArgs) -> anyhow::Result<Exit> {
         Ok(done) => done,
         Err(error) => return failed(&error),
     };
+    if !args.rescue {
+        warn(args, &client);
+    }
     match args.wait {
         true => follow(args, &client, &done.service),
         false => report(&ActionAnswer::One(done), args.admin.output),
+    }
+}
+
+/// Says in one line what the steps will not see, and which are longer than they look. It holds nothing up.
+fn warn(args: &DeployArgs, client: &AdminClient) {
+    let plan = plan::fetch(client, args.admin.service.as_deref(), Some(&args.version), &args.functions, None);
+    if let Some(warning) = plan.ok().as_ref().and_then(plan::warning) {
+        crate::cli::output::complain!("cutover: {warning}");
     }
 }
 

@@ -9,6 +9,7 @@ mod caution;
 mod durable_state;
 mod figure_history;
 mod file_locks;
+pub mod forecast;
 pub mod freeze_window;
 mod guard_changes;
 mod health_events;
@@ -307,6 +308,15 @@ pub struct JournalChange {
     /// What the rollout has cost so far, or in the end.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub ledger: Option<RolloutLedger>,
+}
+
+impl JournalChange {
+    /// The candidate's weight before and after; `None` if the change is about something else, or made the candidate active.
+    pub fn weights(&self) -> Option<[Weight; 2]> {
+        let (before, after) = (self.before.as_ref()?, self.after.as_ref()?);
+        let moved = before.active == after.active && (before.weight != after.weight || self.kind == ChangeKind::Shift);
+        moved.then_some([before.weight, after.weight])
+    }
 }
 
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]

@@ -14,6 +14,7 @@ use judgement::rollout::{
     Announcement, AuditRemark, Event, GuardInsight, MetricRequest, OperatorCommand, RolloutError, RuntimeOverrides,
     SilentActive, SuiteRun, SuiteRunError,
 };
+use judgement::traffic::split::Weight;
 use memory::snapshot::{Endpoints, OriginSettings};
 
 /// The result of a command, or why it was refused.
@@ -27,6 +28,8 @@ pub struct CommandReceipt {
     pub generation: u64,
     /// The entry is on the disk.
     pub written: bool,
+    /// The candidate's weight before and after, if the command moved it.
+    pub weights: Option<[Weight; 2]>,
 }
 
 /// An announcement with its journal entry: the evidence, the ledger, the state before and after.

@@ -23,7 +23,7 @@ use judgement::rollout::{
 };
 use judgement::time::Millis;
 use judgement::traffic::Environment;
-use judgement::traffic::split::TrafficSplit;
+use judgement::traffic::split::{TrafficSplit, Weight};
 use memory::clock;
 use memory::counters::{Counters, count, set};
 use memory::snapshot::{RoutingSnapshot, SnapshotPublisher};
@@ -257,17 +257,18 @@ impl Sidecar {
             self.state.may_load(&load.asks(), now)?;
         }
         let effects = self.state.apply(Event::Command(command), now)?;
-        let entry = effects.iter().find_map(|effect| match effect {
-            Effect::Journal(change) => Some(change.id),
+        let mut changes = effects.iter().filter_map(|effect| match effect {
+            Effect::Journal(change) => Some((change.id, change.weights())),
             _ => None,
         });
+        let (entry, weights) = changes.next().map_or((None, None), |(id, weights)| (Some(id), weights));
         if let Some(load) = load {
             // Accepted above; the command has not changed the answer.
             let _ = self.load(*load, now);
         }
         self.carry_out(effects, now);
         self.glance(now);
-        self.answer_when_written(entry, answer.clone());
+        self.answer_when_written(entry, weights, answer.clone());
         Ok(())
     }
 
@@ -411,10 +412,10 @@ impl Sidecar {
         let _ = self.news.send(RecordedAnnouncement { announcement, entry });
     }
 
-    fn answer_when_written(&self, entry: Option<u64>, answer: SyncSender<CommandResult>) {
+    fn answer_when_written(&self, entry: Option<u64>, weights: Option<[Weight; 2]>, answer: SyncSender<CommandResult>) {
         let generation = self.state.generation();
         self.journal.when_written(Box::new(move |written| {
-            let _ = answer.try_send(Ok(CommandReceipt { entry, generation, written }));
+            let _ = answer.try_send(Ok(CommandReceipt { entry, generation, written, weights }));
         }));
     }
 }

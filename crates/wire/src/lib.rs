@@ -8,6 +8,7 @@
 mod events;
 mod findings;
 mod history;
+mod plan;
 mod report;
 mod requests;
 mod results;
@@ -22,6 +23,7 @@ use utoipa::ToSchema;
 pub use events::*;
 pub use findings::*;
 pub use history::*;
+pub use plan::*;
 pub use report::*;
 pub use requests::*;
 pub use results::*;

@@ -116,7 +116,7 @@ pub struct Rollout {
     /// Judged requests at this step.
     pub requests: u64,
     pub spent_ms: u64,
-    /// The least time until the promotion; after it, the time until the watch ends.
+    /// The least time until the promotion, at the present rate of requests; after it, the time until the watch ends.
     pub left_ms: u64,
     /// Whether it is promoted and the guard is still watching.
     pub watching: bool,

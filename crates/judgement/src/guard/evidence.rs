@@ -27,6 +27,12 @@ use crate::time::Millis;
 /// The number of meters.
 pub const METERS: usize = 4;
 
+/// The evidence that failures must bring for a rollback, in nats: the stake on a fault that is there from the candidate's
+/// first request on must grow to `1/α`.
+pub fn threshold_of_errors(alpha: f64) -> f64 {
+    (1.0 / (alpha * MeterKind::Errors.share() * bet::AT_START)).ln()
+}
+
 /// What a meter measures.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, IntoStaticStr)]
 #[serde(rename_all = "lowercase")]

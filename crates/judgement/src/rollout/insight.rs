@@ -4,6 +4,7 @@ use crate::guard::window::JudgedTotals;
 use crate::guard::{GuardPolicy, Observation};
 use crate::rollout::State;
 use crate::rollout::judged_scope::WatchedService;
+use crate::rollout::plan::RolloutPlan;
 use crate::time::Millis;
 use crate::traffic::Environment;
 
@@ -11,6 +12,9 @@ use crate::traffic::Environment;
 #[derive(Clone, Debug)]
 pub struct GuardInsight {
     pub policy: GuardPolicy,
+    /// The plan of the next version.
+    pub plan: RolloutPlan,
+    pub active: Environment,
     /// The environment that is judged: the candidate, or a promoted one that is still being watched.
     pub subject: Environment,
     /// Whether there is anything to judge now.
@@ -30,6 +34,13 @@ impl State {
             (&service.policy, &service.routes, subject.other(), durable.wanted_requests());
         let seen = WatchedService { policy, routes, active, weight, wanted };
         let sights = service.watch.as_ref().map(|watch| watch.sights(now, &seen, totals)).unwrap_or_default();
-        Some(GuardInsight { policy: service.policy.clone(), subject, judged: durable.is_judged(), sights })
+        Some(GuardInsight {
+            policy: service.policy.clone(),
+            plan: service.plan.clone(),
+            active: durable.active,
+            subject,
+            judged: durable.is_judged(),
+            sights,
+        })
     }
 }

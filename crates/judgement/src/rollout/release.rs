@@ -3,9 +3,11 @@
 use serde::{Deserialize, Serialize};
 use strum::{IntoStaticStr, VariantArray};
 
+use crate::rollout::forecast::time_of;
 use crate::rollout::plan::{PlanStep, RolloutPlan};
 use crate::time::Millis;
 use crate::traffic::Environment;
+use crate::traffic::split::Weight;
 
 /// The current version, or one that has ended: kept until the next one starts.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -153,6 +155,27 @@ impl Release {
 
     pub fn current(&self) -> Option<&PlanStep> {
         self.plan.steps.get(self.step)
+    }
+
+    /// The candidate's judged requests a second at this step so far; 0 before the first.
+    pub fn requests_a_second(&self) -> f64 {
+        if self.requests == 0 { 0.0 } else { 1000.0 * self.requests as f64 / self.spent.0.max(1) as f64 }
+    }
+
+    /// The least time until the last step is over: the bake times, or longer where the requests that are wanted come more
+    /// slowly, at the rate of this step so far.
+    pub fn left(&self) -> Millis {
+        let here = self.current().map_or(Weight::ZERO, |step| step.weight).ratio();
+        let rate = self.requests_a_second();
+        let steps = self.plan.steps.iter().enumerate().skip(self.step);
+        let left = steps.map(|(at, step)| {
+            let (spent, seen) = if at == self.step { (self.spent, self.requests) } else { (Millis::ZERO, 0) };
+            let wanted = step.requests.saturating_sub(seen) as f64;
+            // Before the first request nobody knows.
+            let requests = time_of(wanted, rate * step.weight.ratio() / here).unwrap_or_default();
+            step.bake.since(spent).max(requests)
+        });
+        left.fold(Millis::ZERO, Millis::plus)
     }
 
     pub fn next(&self) -> Option<&PlanStep> {

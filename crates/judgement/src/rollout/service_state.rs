@@ -6,6 +6,7 @@ use crate::guard::GuardPolicy;
 use crate::rollout::SplitRequest;
 use crate::rollout::durable_state::{DeployFreeze, DurableState};
 use crate::rollout::figure_history::OutsideFigures;
+use crate::rollout::forecast::time_of;
 use crate::rollout::freeze_window::FreezeWindow;
 use crate::rollout::held_rollback::{GradualReturn, HeldRollback, LastServed};
 use crate::rollout::journal_entries::Component;
@@ -150,6 +151,8 @@ pub enum WaitReason {
     Requests {
         seen: u64,
         wanted: u64,
+        /// How long the rest will take, at the rate of this step so far; `None` before the first. Milliseconds.
+        left: Option<Millis>,
     },
     /// For a healthy verdict.
     Verdict {
@@ -197,7 +200,11 @@ impl std::fmt::Display for WaitReason {
         match self {
             WaitReason::Preflight => f.write_str("preflight"),
             WaitReason::Bake { left } => write!(f, "{left} to bake"),
-            WaitReason::Requests { seen, wanted } => write!(f, "{seen} of {wanted} requests"),
+            WaitReason::Requests { seen: 0, wanted, .. } => write!(f, "0 of {wanted} requests (none yet)"),
+            WaitReason::Requests { seen, wanted, left: None } => write!(f, "{seen} of {wanted} requests"),
+            WaitReason::Requests { seen, wanted, left: Some(left) } => {
+                write!(f, "{seen} of {wanted} requests (about {left} at this rate)")
+            }
             WaitReason::Verdict { because } | WaitReason::Metric { because, .. } => f.write_str(because),
             WaitReason::Suites { names } => f.write_str(&suites(names)),
             WaitReason::Approval => f.write_str("approval"),
@@ -267,7 +274,8 @@ impl ServiceState {
             all.push(WaitReason::Bake { left });
         }
         if release.requests < step.requests {
-            all.push(WaitReason::Requests { seen: release.requests, wanted: step.requests });
+            let left = time_of((step.requests - release.requests) as f64, release.requests_a_second());
+            all.push(WaitReason::Requests { seen: release.requests, wanted: step.requests, left });
         }
         if *unwatched {
             all.push(WaitReason::Monitoring);

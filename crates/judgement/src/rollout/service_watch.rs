@@ -2,12 +2,13 @@
 
 use std::borrow::Cow;
 
-use crate::guard::evidence::bet::{AT_RAISES, AT_START};
+use crate::guard::evidence::bet::AT_RAISES;
 use crate::guard::evidence::meters::{EvidenceMeters, MeterContext};
-use crate::guard::evidence::odds;
 use crate::guard::evidence::rate_odds;
 use crate::guard::evidence::tape::EvidenceTape;
-use crate::guard::evidence::{CombinedEvidence, LEAST_BAD, METERS, MeterEvidence, MeterKind};
+use crate::guard::evidence::{
+    CombinedEvidence, LEAST_BAD, METERS, MeterEvidence, MeterKind, odds, threshold_of_errors,
+};
 use crate::guard::window::{JudgedTotals, WindowSample};
 use crate::guard::{EvidenceBudget, GuardPolicy, InsufficientReason, Judgement, Observation, Verdict, judge};
 use crate::rollout::active_baseline::MirroredMeter;
@@ -365,9 +366,8 @@ impl ServiceWatch {
 
 /// What `requests` of the candidate would have shown by now, and what is enough.
 fn resolve(whole: &EvidenceMeters, budget: &EvidenceBudget, seen: &WatchedService<'_>, requests: u64) -> Resolution {
-    let stake = MeterKind::Errors.share() * AT_START;
     let share = seen.weight.ratio().clamp(1e-4, 0.9999);
-    let shows = |requests| whole.resolution(requests, share, budget.alpha, stake);
+    let shows = |requests| whole.resolution(requests, share, threshold_of_errors(budget.alpha));
     let rate = shows(requests);
     // Whoever asks for few requests does not ask to see more than they can show.
     let planned = shows(seen.wanted).filter(|_| requests >= seen.wanted);

@@ -64,7 +64,7 @@ pub struct RolloutView {
     pub requests: u64,
     /// How long it has been on this step, or watched.
     pub spent_ms: Millis,
-    /// The least time until the promotion; after it, the time until the watch ends.
+    /// The least time until the promotion, at the present rate of requests; after it, the time until the watch ends.
     pub left_ms: Millis,
     /// Whether it is promoted and the guard is still watching.
     pub watching: bool,
@@ -187,12 +187,9 @@ impl ServiceState {
 }
 
 fn rollout(release: &Release, waiting: Vec<WaitReason>) -> RolloutView {
-    let steps = release.plan.steps.iter();
-    let ahead = steps.clone().skip(release.step + 1).fold(Millis::ZERO, |sum, step| sum.plus(step.bake));
-    let here = release.current().map_or(Millis::ZERO, |step| step.bake.since(release.spent));
     let left = match release.phase {
         RolloutPhase::Promoted => release.plan.watch.since(release.spent),
-        phase if phase.is_under_way() => here.plus(ahead),
+        phase if phase.is_under_way() => release.left(),
         _ => Millis::ZERO,
     };
     let why = release.pause.as_ref().map(|pause| pause.why.clone()).or_else(|| release.why.clone());
@@ -202,7 +199,10 @@ fn rollout(release: &Release, waiting: Vec<WaitReason>) -> RolloutView {
         functions: release.functions.clone(),
         phase: release.phase,
         step: release.step + 1,
-        steps: steps
+        steps: release
+            .plan
+            .steps
+            .iter()
             .map(|step| StepView {
                 weight: step.weight.percent(),
                 bake_ms: step.bake,

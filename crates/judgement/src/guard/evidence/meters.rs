@@ -226,10 +226,9 @@ impl EvidenceMeters {
     }
 
     /// The smallest failure rate that `requests` of the candidate would have revealed, at its `share` of the traffic
-    /// and this threshold of the total evidence.
-    pub fn resolution(&self, requests: u64, share: f64, alpha: f64, stake: f64) -> Option<f64> {
-        let pb = self.active_rate()?;
-        rate_odds::resolution(requests, share, pb, (1.0 / (alpha * stake)).ln())
+    /// and this threshold in nats.
+    pub fn resolution(&self, requests: u64, share: f64, threshold: f64) -> Option<f64> {
+        rate_odds::resolution(requests, share, self.active_rate()?, threshold)
     }
 }
 

@@ -107,26 +107,37 @@ pub fn gains(
     [candidate, active]: [&Cells; 2],
     cold: f64,
 ) -> Option<[f64; ALTERNATIVES]> {
-    let tolerated = tolerance.edge(tb);
-    if cold > FORGIVEN || tolerated + cold > 0.9 {
+    if cold > FORGIVEN || tolerance.edge(tb) + cold > 0.9 {
         return None;
     }
     let [[good_g, bad_g, ..], [good_b, bad_b, ..]] = [candidate, active].map(|cells| cells.map(f64::from));
     let share = (good_g + bad_g) / (good_g + bad_g + good_b + bad_b);
-    let edge = logit(tolerated + cold);
-    let top = logit(TOP).max(edge + 0.7);
     // In most blocks one side has no failures, and terms multiplied by zero are not computed.
     let times = |n: f64, ratio: f64| if n > 0.0 { n * ratio.ln() } else { 0.0 };
-    let mut gains = [0.0; ALTERNATIVES];
-    for (gain, place) in gains.iter_mut().zip(PLACES) {
-        let tg = 1.0 / (1.0 + (-(edge + (top - edge) * place)).exp());
-        let (g, b) = closest(tolerance, share, tg, tb, cold);
-        *gain = times(bad_g, tg / g)
+    Some(alternatives(tolerance, tb, share, cold).map(|Alternative { tg, g, b }| {
+        times(bad_g, tg / g)
             + times(good_g, (1.0 - tg) / (1.0 - g))
             + times(bad_b, tb / b)
-            + times(good_b, (1.0 - tb) / (1.0 - b));
-    }
-    Some(gains)
+            + times(good_b, (1.0 - tb) / (1.0 - b))
+    }))
+}
+
+/// A rate of the candidate to bet on, and the tolerated pair of rates that is closest to it: the candidate's and active's.
+#[derive(Clone, Copy, Debug)]
+struct Alternative {
+    tg: f64,
+    g: f64,
+    b: f64,
+}
+
+fn alternatives(tolerance: RateTolerance, tb: f64, share: f64, cold: f64) -> [Alternative; ALTERNATIVES] {
+    let edge = logit(tolerance.edge(tb) + cold);
+    let top = logit(TOP).max(edge + 0.7);
+    PLACES.map(|place| {
+        let tg = 1.0 / (1.0 + (-(edge + (top - edge) * place)).exp());
+        let (g, b) = closest(tolerance, share, tg, tb, cold);
+        Alternative { tg, g, b }
+    })
 }
 
 /// The point of the tolerated region that is closest to `(tg, tb)`: the candidate's rate and active's.
@@ -185,10 +196,39 @@ pub fn information(share: f64, tg: f64, pb: f64) -> f64 {
     divergence(tg, g) + (1.0 - share) / share * divergence(pb, b)
 }
 
+/// What one request of the candidate brings to an alternative, in nats, with those of active that come with it.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct RequestGain {
+    pub mean: f64,
+    /// The mean of the squares: what a random number of requests (Poisson, of mean `n`) brings has `n` times this as its
+    /// variance.
+    pub square: f64,
+}
+
+/// The gains to expect by alternative, of a candidate that fails at `pg` and has this share of what is compared, beside
+/// an active that fails at `pb` while its [`reference()`] is `tb`.
+pub fn expected_gains(tb: f64, share: f64, pg: f64, pb: f64) -> [RequestGain; ALTERNATIVES] {
+    let each = (1.0 - share) / share;
+    alternatives(RateTolerance::Failures, tb, share, 0.0).map(|Alternative { tg, g, b }| {
+        let (bad, good) = ((tg / g).ln(), ((1.0 - tg) / (1.0 - g)).ln());
+        let (bad_b, good_b) = ((tb / b).ln(), ((1.0 - tb) / (1.0 - b)).ln());
+        RequestGain {
+            mean: pg * bad + (1.0 - pg) * good + each * (pb * bad_b + (1.0 - pb) * good_b),
+            square: pg * bad * bad
+                + (1.0 - pg) * good * good
+                + each * (pb * bad_b * bad_b + (1.0 - pb) * good_b * good_b),
+        }
+    })
+}
+
 /// The smallest rate that `requests` of the candidate would have revealed by now, at this threshold in nats; `None` if
 /// not even a candidate that fails everything would be detected.
 pub fn resolution(requests: u64, share: f64, pb: f64, threshold: f64) -> Option<f64> {
-    let shows = |p: f64| requests as f64 * information(share, p, pb) >= threshold;
+    smallest(pb, |p| requests as f64 * information(share, p, pb) >= threshold)
+}
+
+/// The smallest rate of the candidate that `shows`, beside active's rate `pb`; `None` if not even one of 1 does.
+pub fn smallest(pb: f64, shows: impl Fn(f64) -> bool) -> Option<f64> {
     if !shows(1.0) {
         return None;
     }

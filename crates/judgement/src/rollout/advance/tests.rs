@@ -283,12 +283,18 @@ fn a_step_is_left_only_with_time_requests_a_verdict_and_an_approval() {
     bench.order(deploy("2.0.0")).unwrap();
     bench.preflighted(Ok(""));
     bench.run(1);
-    assert_eq!(bench.waiting(), "29s to bake, 9 of 1000 requests, too few requests for a verdict, approval");
+    assert_eq!(
+        bench.waiting(),
+        "29s to bake, 9 of 1000 requests (about 1m 39s at this rate), too few requests for a verdict, approval"
+    );
+    // The next steps want few, and bake.
+    let left = |bench: &Bench| bench.state.views(Millis(bench.now))[0].rollout.as_ref().unwrap().left_ms.0 / 1000;
+    assert_eq!(left(&bench), 99 + 30 + 30);
     bench.run(39);
-    assert_eq!(bench.waiting(), "399 of 1000 requests, approval");
+    assert_eq!(bench.waiting(), "399 of 1000 requests (about 1m at this rate), approval");
     bench.order(OperatorAction::Approve).unwrap();
     bench.run(59);
-    assert_eq!((bench.at().1, bench.waiting().as_str()), (10.0, "989 of 1000 requests"));
+    assert_eq!((bench.at().1, bench.waiting().as_str()), (10.0, "989 of 1000 requests (about 1.1s at this rate)"));
     bench.run(2);
     assert_eq!(bench.at().1, 50.0);
     assert!(matches!(bench.order(OperatorAction::Approve), Err(RolloutError::NothingToApprove { .. })));
