@@ -28,7 +28,7 @@ pub struct GuardGauges {
 /// The last figures of a metric from elsewhere.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct FigureGauge {
-    /// By [`Environment::index`]; `None` where the last answer had none.
+    /// By [`judgement::traffic::Environment::index`]; `None` where the last answer had none.
     pub values: [Option<f64>; 2],
     /// Questions that were not answered with a figure.
     pub missing: u64,
