@@ -192,8 +192,7 @@ impl Query {
     /// It is not a number from 0 to a million, such as `2.5`.
     pub fn rate(&self, name: &str) -> Result<Option<f64>, ApiError> {
         let Some(text) = self.text(name) else { return Ok(None) };
-        let plain = text.bytes().all(|byte| byte.is_ascii_digit() || byte == b'.');
-        let rate = text.parse().ok().filter(|rate| plain && (0.0..=MOST_A_SECOND).contains(rate));
+        let rate = text.parse().ok().filter(|rate| (0.0..=MOST_A_SECOND).contains(rate));
         let wrong = || {
             let message = format!("`{name}`: `{}` is not a number from 0 to a million", brief(text));
             ApiError::bad("bad_parameter", message, "")

@@ -2,7 +2,7 @@
 
 use judgement::guard::levels::{MetricLevel, Severity, levels};
 use judgement::guard::trigger::Metric;
-use judgement::rollout::view::ServiceView;
+use judgement::rollout::view::{GuardView, ServiceView};
 use judgement::rollout::{GuardInsight, WaitReason};
 use judgement::time::rfc3339;
 use memory::clock;
@@ -119,7 +119,12 @@ fn recommendations(
         let text = "the emergency stop keeps all traffic on active; clear it when the emergency is over";
         add(text.to_owned(), Some(format!("cutover clear --service {service}")));
     }
-    if level == ReportLevel::Critical {
+    // Whoever rolls back by hand sends everybody to a side that does not serve them.
+    let held = view.guard.why.as_ref().filter(|why| why.starts_with(GuardView::HELD));
+    if let Some(why) = held {
+        add(format!("{why}: mend that, and the rollback follows by itself, or deploy a version that works"), None);
+    }
+    if level == ReportLevel::Critical && held.is_none() {
         let worst = places.iter().flat_map(|place| place.metrics.iter()).find(|metric| metric.now == level);
         let why = worst.map_or("the evidence is against it", |metric| metric.says.as_str());
         let command = format!("cutover rollback --service {service} --reason \"{why}\"");

@@ -11,6 +11,7 @@ use crate::cli::{Exit, Output};
 use judgement::guard::evidence::{grouped, odds};
 use judgement::printable::visible_json;
 use judgement::rollout::release::RolloutPhase;
+use judgement::rollout::view::GuardView;
 use judgement::time::Millis;
 use wire::{DEPLOYMENT, HealthReport, Service, ServiceHealth, Status};
 
@@ -173,7 +174,7 @@ fn remarks(service: &Service) -> Vec<(Tone, String)> {
         let until = freeze.until.as_ref().map_or(String::new(), |until| format!(" until {until}"));
         notes.push((Tone::Warning, format!("{name}: frozen by {}{until}: {}", freeze.who, freeze.why)));
     }
-    if let Some(why) = service.guard.why.as_ref().filter(|why| why.starts_with("a rollback is held")) {
+    if let Some(why) = service.guard.why.as_ref().filter(|why| why.starts_with(GuardView::HELD)) {
         notes.push((Tone::Bad, format!("{name}: {why}")));
     }
     if let Some(rollout) = &service.rollout {

@@ -104,6 +104,11 @@ pub struct GuardView {
     pub metrics: Vec<FigureView>,
 }
 
+impl GuardView {
+    /// How the reason begins while a rollback waits for the side that it would go to.
+    pub const HELD: &str = "a rollback is held";
+}
+
 impl ServiceView {
     /// Whether this rollout's version is being tried before its first client.
     pub fn tries(&self, rollout: u32) -> bool {
@@ -172,7 +177,7 @@ impl ServiceState {
             Some(Verdict::Insufficient { .. }) => (Some("insufficient"), shown.map(GuardReading::wanting)),
         };
         let held = self.held.as_ref().and_then(|held| held.why.as_ref());
-        let why = held.map(|held| format!("a rollback is held: {held}")).or(why);
+        let why = held.map(|held| format!("{}: {held}", GuardView::HELD)).or(why);
         GuardView {
             monitoring: !durable.unwatched,
             verdict,
