@@ -108,22 +108,22 @@ impl LongWindow {
         samples
     }
 
-    /// Whether `is_past` holds in half of the parts of the whole, the last one among them, each as both sides were then.
+    /// Whether `is_past` holds of the candidate in half of the parts of the whole, the last one among them.
     pub fn is_spread(
         &self,
         seen: &SidesNow<'_>,
         metric: Metric,
         limit: f64,
-        is_past: impl Fn(&[WindowSample; 2]) -> bool,
+        is_past: impl Fn(&WindowSample) -> bool,
     ) -> bool {
         let part = Millis(self.hold.0 / PARTS);
         let mut later: Option<&Mark> = None;
         let mut past = 0;
         for number in 1..=PARTS {
             let Some(from) = self.mark_at(seen.now, Millis(part.0 * number)) else { continue };
-            let (at, sides) = later.map_or_else(|| (seen.now, seen.sides()), |mark| (mark.at, mark.sides()));
-            let sample = from.samples(at, sides, metric, limit);
-            if is_past(&sample) {
+            let (at, [_, to]) = later.map_or_else(|| (seen.now, seen.sides()), |mark| (mark.at, mark.sides()));
+            let [_, before] = from.sides();
+            if is_past(&sample(at.since(from.at), [&before, &to], metric, limit)) {
                 past += 1;
             } else if number == 1 {
                 return false;
@@ -245,7 +245,7 @@ mod tests {
                 window.observe(&SidesNow { now: Millis::seconds(second), totals: totals.each_ref(), promised });
             }
             let seen = SidesNow { now: Millis::seconds(600), totals: totals.each_ref(), promised };
-            let past = |sides: &[WindowSample; 2]| 20 * sides[1].failed > sides[1].answers;
+            let past = |candidate: &WindowSample| 20 * candidate.failed > candidate.answers;
             assert_eq!(window.is_spread(&seen, Metric::ErrorRate, 5.0, past), is_spread, "since {from}");
         }
     }

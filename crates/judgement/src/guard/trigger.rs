@@ -201,7 +201,7 @@ impl Trigger {
         let is_past =
             |sample: &WindowSample| self.measured(sample, 1).is_some_and(|value| self.is_beyond(value, self.limit));
         let is_sure = is_past(&candidate) && self.is_beyond_chance(&candidate);
-        if is_sure && window.is_spread(seen, self.metric, self.limit, |[_, candidate]| is_past(candidate)) {
+        if is_sure && window.is_spread(seen, self.metric, self.limit, is_past) {
             reading.held = candidate.span.min(self.hold);
         }
         reading

@@ -98,12 +98,8 @@ impl ServiceState {
                 return Err(lock.refuses(service, change));
             }
         }
-        let quarantined = || raises.then(|| self.quarantined_by(asked, &loaded.premises)).flatten();
-        let serving = durable.active;
-        let returned = loaded.premises.has_moved(serving, &self.premises);
-        let returned = Some(serving.of(&loaded.premises.urls)).filter(|_| returned);
-        let quarantined = quarantined().or_else(|| durable.quarantined_at(returned?));
-        match quarantined {
+        let raised = raises.then(|| self.quarantined_by(asked, &loaded.premises)).flatten();
+        match raised.or_else(|| self.returned_to_active(&loaded.premises)) {
             Some(QuarantinedVersion { version, entry, .. }) => {
                 let (version, entry) = (version.clone(), *entry);
                 Err(RolloutError::FileQuarantined { service, version, entry })
@@ -154,6 +150,13 @@ impl ServiceState {
         side.of(&self.durable.origins).as_ref().filter(|origin| origin.instead_of != *side.of(&after.urls))?;
         let what = format!("the routing file may not send the clients of {side} to {}", side.of(&after.urls));
         Some(ForbiddenChange { place: FilePlace::Origin(side), what })
+    }
+
+    /// The version that was rolled back and would be where active is.
+    fn returned_to_active(&self, after: &FilePremises) -> Option<&QuarantinedVersion> {
+        let active = self.durable.active;
+        let moves = after.has_moved(active, &self.premises);
+        moves.then(|| self.durable.quarantined_at(active.of::<String>(&after.urls))).flatten()
     }
 
     /// The version that was rolled back and would get clients, unless the file puts another one in its place.
