@@ -205,6 +205,7 @@ fn a_freeze_and_a_stop_are_not_passed_by_a_restart() {
         let site = site.restart_with("INT", || std::fs::write(&routing, &other).unwrap());
         let served = || get(site.process.address, "/", &[]).body;
         assert!((0..20).all(|_| served() == "blue"), "{hold:?}");
+        wait_until("it is on record", SOON, || site.kinds().contains(&ChangeKind::Waiting));
         let said = site.must(&["history", "--kind", "waiting", "--output", "json"]);
         assert!(said.contains("refused at the start") && said.contains("routing.toml:"), "{said}");
         site.must(&[lift]);
@@ -223,6 +224,7 @@ fn a_state_that_is_lost_takes_its_locks_with_it_and_that_is_said() {
             let _ = std::fs::remove_file(format!("{}{suffix}", state.display()));
         }
     });
+    wait_until("it is on record", SOON, || site.kinds().contains(&ChangeKind::Added));
     let said = site.must(&["history", "--kind", "added", "--output", "json"]);
     assert!(said.contains("the state before is lost"), "{said}");
 }
