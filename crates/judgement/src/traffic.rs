@@ -180,9 +180,11 @@ pub fn decide(
     let mut choice = choose(rules, split, &facts, route, service_id, draw);
     // What could not be rescued is judged on neither side, so that like is compared with like. An override is not
     // judged anyway, and stands.
-    if split.cautious && choice.judged && !retry::could_be_rescued(head) {
+    let to_candidate = choice.environment != split.active;
+    let kept_away = || split.standing && to_candidate || split.cautious && !retry::could_be_rescued(head);
+    if choice.judged && kept_away() {
         choice.judged = false;
-        if choice.environment != split.active {
+        if to_candidate {
             choice = Choice { environment: split.active, pin: false, why: DecisionReason::Caution, ..choice };
         }
     }

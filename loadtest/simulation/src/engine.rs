@@ -45,8 +45,9 @@ impl<'a> Engine<'a> {
         let mut history = JudgedTotals::default();
         history.counts.answers = HISTORY;
         history.counts.failed = u64::from(dice.poisson(HISTORY as f64 * world.errors.base));
-        if world.latency.is_some() {
-            (0..HISTORY).for_each(|_| history.latency[bucket_of(SideConditions::CLEAR.latency(&mut dice).0)] += 1);
+        if let Some(latency) = world.latency {
+            let usual = SideConditions { median: latency.median, ..SideConditions::CLEAR };
+            (0..HISTORY).for_each(|_| history.latency[bucket_of(usual.latency(&mut dice).0)] += 1);
         }
         let judges = watchers.into_iter().map(|watcher| SimulatedJudge::new(world, watcher, &history)).collect();
         let answers = if world.latency.is_some() { vec![Vec::new(); AHEAD] } else { Vec::new() };
@@ -194,6 +195,7 @@ impl<'a> Engine<'a> {
                     let sent = self.now as f64 + self.dice.unit() * step as f64;
                     let failed = self.dice.chance(air.fails);
                     let (micros, hit) = air.latency(&mut self.dice);
+                    let micros = micros + (self.scene.waits(class.side(), sent) * 1000.0) as u64;
                     let mut turned = 0;
                     for (at, judge) in self.judges.iter_mut().enumerate() {
                         if !judge.watches(self.now) {

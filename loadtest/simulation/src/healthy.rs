@@ -1,7 +1,7 @@
 //! The worlds in which nothing is wrong with the candidate, and some that no judge of this kind can tell from those.
 
 use crate::runs::{RunSpec, budget};
-use crate::worlds::{ColdStarts, ErrorModel, ErrorShape, LatencyModel, World};
+use crate::worlds::{ColdStarts, ErrorModel, ErrorShape, LatencyModel, StallModel, World};
 
 pub struct HealthyWorld {
     pub world: World,
@@ -67,7 +67,8 @@ pub fn all(runs: usize, length: u64) -> Vec<HealthyWorld> {
             None,
         ),
     ];
-    let healthy = worlds.into_iter().map(|(world, target)| {
+    let worlds = worlds.into_iter().chain(stalls(length));
+    let healthy = worlds.map(|(world, target)| {
         let runs = if target.is_some() { runs } else { runs.div_ceil(4) };
         let spec = RunSpec {
             budget: budget(length),
@@ -78,4 +79,26 @@ pub fn all(runs: usize, length: u64) -> Vec<HealthyWorld> {
         HealthyWorld { world, spec, runs, target }
     });
     healthy.collect()
+}
+
+/// One side alone stands still for 50 ms to 2 s, where answers usually take 5 ms.
+fn stalls(length: u64) -> impl Iterator<Item = (World, Option<f64>)> {
+    let world = move |rate: f64, name: &str, stalls: StallModel| {
+        let mut world = World::healthy(&format!("stalls, {rate} requests/s, {name}"), length);
+        world.rate = rate;
+        (
+            world.with_latency(LatencyModel { median: 0.005, stalls: Some(stalls), ..LatencyModel::default() }),
+            Some(0.001),
+        )
+    };
+    let worlds = [5.0, 50.0, 1000.0].into_iter().flat_map(move |rate| {
+        let often = StallModel { every: Some(30.0), load: 0.0, side: 1 };
+        [
+            world(rate, "one", StallModel { every: None, ..often }),
+            world(rate, "every 30 s", often),
+            world(rate, "every 30 s, then 30 % busy", StallModel { load: 0.3, ..often }),
+            world(rate, "active's, every 30 s", StallModel { side: 0, ..often }),
+        ]
+    });
+    worlds
 }

@@ -81,6 +81,7 @@ pub struct SimulatedJudge {
     until: u64,
     budget: RescueBudget,
     cautious: bool,
+    standing: bool,
     pub cautions: u32,
     pub cost: RolloutCost,
     pub end: Option<RolloutEnd>,
@@ -106,6 +107,7 @@ impl SimulatedJudge {
             until,
             budget: RescueBudget::default(),
             cautious: false,
+            standing: false,
             cautions: 0,
             cost: RolloutCost::default(),
             end: None,
@@ -144,7 +146,8 @@ impl SimulatedJudge {
             }
         }
         if !effects.is_empty() {
-            self.cautious = self.state.split("shop").is_some_and(|split| split.cautious);
+            let split = self.state.split("shop");
+            (self.cautious, self.standing) = split.map_or((false, false), |split| (split.cautious, split.standing));
         }
         effects
     }
@@ -163,7 +166,7 @@ impl SimulatedJudge {
 
     /// Requests of a class are sent; false: they are turned away.
     pub fn send(&mut self, class: RequestClass, route: usize, n: u32, at: u64) -> bool {
-        let turned = self.cautious && class == RequestClass::Post;
+        let turned = self.keeps_away(class);
         let totals = self.totals(route, class.side());
         if turned {
             totals.tally.turned_away += u64::from(n);
@@ -173,6 +176,10 @@ impl SimulatedJudge {
             *sent = sent.wrapping_add(n);
         }
         !turned
+    }
+
+    fn keeps_away(&self, class: RequestClass) -> bool {
+        self.standing && class.side() == 1 || self.cautious && class == RequestClass::Post
     }
 
     /// So many answers of a class, so many of them failed. `fault`: it is on.
@@ -211,7 +218,7 @@ impl SimulatedJudge {
         let part = place.map_or(1.0, |_| 1.0 / world.routes as f64);
         let mean = world.rate * share * part * LAG as f64 / 1000.0;
         for (class, share) in [(RequestClass::Rescuable, 1.0 - world.posts), (RequestClass::Post, world.posts)] {
-            if self.cautious && class == RequestClass::Post {
+            if self.keeps_away(class) {
                 continue;
             }
             let failed = u64::from(dice.poisson(mean * share * air.fails));

@@ -69,14 +69,34 @@ impl ErrorShape {
     }
 }
 
-/// How slow the two sides are while nothing is wrong: log-normal around 50 ms, one in a hundred five times as slow.
-#[derive(Clone, Copy, Debug, Default)]
+/// How slow the two sides are while nothing is wrong: log-normal, one in a hundred five times as slow.
+#[derive(Clone, Copy, Debug)]
 pub struct LatencyModel {
+    /// In seconds.
+    pub median: f64,
     pub cold: ColdStarts,
     /// Every minute or so both sides are five times as slow, for 3 s in the mean.
     pub spikes: bool,
     /// The candidate is slower by this factor, over and above 1.
     pub slower: f64,
+    pub stalls: Option<StallModel>,
+}
+
+impl Default for LatencyModel {
+    fn default() -> LatencyModel {
+        LatencyModel { median: 0.05, cold: ColdStarts::No, spikes: false, slower: 0.0, stalls: None }
+    }
+}
+
+/// One side stands still from time to time: a garbage collection, a throttled CPU, a noisy neighbour, a flush of the disk.
+/// Whoever asks meanwhile is answered when it goes on. 50 ms to 2 s, all orders of magnitude alike.
+#[derive(Clone, Copy, Debug)]
+pub struct StallModel {
+    /// One in so many seconds, at any moment of them; `None`: once in a rollout.
+    pub every: Option<f64>,
+    /// How busy the side is while it catches up with what has waited, 0..1; 0: it answers all of it at once.
+    pub load: f64,
+    pub side: usize,
 }
 
 /// What a new candidate's first answers suffer from.
@@ -176,16 +196,18 @@ pub struct SideConditions {
     pub hangs: f64,
     /// This share meets a cold instance.
     pub cold: f64,
+    /// The usual latency, in seconds.
+    pub median: f64,
 }
 
 impl SideConditions {
     /// Nothing but what is usual.
     pub const CLEAR: SideConditions =
-        SideConditions { fails: 0.0, slower: 1.0, late: (0.0, 0.0), hangs: 0.0, cold: 0.0 };
+        SideConditions { fails: 0.0, slower: 1.0, late: (0.0, 0.0), hangs: 0.0, cold: 0.0, median: 0.05 };
 
     /// How long an answer takes, in microseconds, and whether a fault of these chances has made it late.
     pub fn latency(&self, dice: &mut Dice) -> (u64, bool) {
-        let mut seconds = 0.05 * (0.5 * dice.normal()).exp();
+        let mut seconds = self.median * (0.5 * dice.normal()).exp();
         if dice.chance(0.01) {
             seconds *= 5.0;
         }
@@ -237,6 +259,8 @@ pub struct Scene<'a> {
     bursts: [Vec<f32>; 2],
     /// By tick: times as slow; empty without.
     spikes: Vec<f32>,
+    /// From when until when a side stands still, in milliseconds.
+    stalls: Vec<(f64, f64)>,
     /// Where the drift is in its period, in seconds.
     phase: f64,
     /// Where the heavy client's key falls, 0..1.
@@ -268,7 +292,22 @@ impl<'a> Scene<'a> {
                 spikes[from..to.min(ticks)].fill(5.0);
             }
         }
-        Scene { world, bursts, spikes, phase: dice.unit() * 300.0, bucket: dice.unit() }
+        let stalls = world.latency.and_then(|latency| latency.stalls).map(|model| model.draw(length as f64, dice));
+        let stalls = stalls.unwrap_or_default();
+        Scene { world, bursts, spikes, stalls, phase: dice.unit() * 300.0, bucket: dice.unit() }
+    }
+
+    /// How long a request of this side, sent at this millisecond, waits until the side has caught up, in milliseconds.
+    pub fn waits(&self, side: usize, sent: f64) -> f64 {
+        let Some(StallModel { load, side: stalled, .. }) = self.world.latency.and_then(|latency| latency.stalls) else {
+            return 0.0;
+        };
+        if side != stalled {
+            return 0.0;
+        }
+        // What came before it since the stall began is served first, at a constant pace.
+        let wait = |(from, to): &(f64, f64)| if sent < *from { 0.0 } else { to + (sent - from) * load - sent };
+        self.stalls.iter().map(wait).fold(0.0, f64::max)
     }
 
     /// The chances from a millisecond on, for so long.
@@ -285,7 +324,8 @@ impl<'a> Scene<'a> {
         let slower = mean(&self.spikes, from, long, 1.0);
         let mut sides = [0, 1].map(|side| {
             let fails = 1.0 - (1.0 - fails[side]) * (1.0 - mean(&self.bursts[side], from, long, 0.0));
-            SideConditions { fails, slower, ..SideConditions::CLEAR }
+            let median = self.world.latency.map_or(SideConditions::CLEAR.median, |latency| latency.median);
+            SideConditions { fails, slower, median, ..SideConditions::CLEAR }
         });
         if let Some(latency) = self.world.latency {
             sides[1].slower *= 1.0 + latency.slower;
@@ -326,6 +366,17 @@ impl FaultKind {
                 SideConditions { fails: (air.fails + minute * since as f64 / 60_000.0).min(1.0), ..air }
             }
         }
+    }
+}
+
+impl StallModel {
+    fn draw(self, length: f64, dice: &mut Dice) -> Vec<(f64, f64)> {
+        let every = self.every.map_or(length, |every| every * 1000.0);
+        let stall = |at: usize, dice: &mut Dice| {
+            let from = (at as f64 + dice.unit()) * every;
+            (from, from + dice.between(50_f64.ln(), 2000_f64.ln()).exp())
+        };
+        (0..(length / every) as usize).map(|at| stall(at, dice)).collect()
     }
 }
 

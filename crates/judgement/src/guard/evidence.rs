@@ -16,6 +16,7 @@ pub mod meters;
 pub mod rate_odds;
 mod refusals;
 pub mod stalls;
+pub mod standstill;
 pub mod tape;
 
 use serde::{Deserialize, Serialize};

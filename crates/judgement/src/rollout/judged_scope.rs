@@ -31,6 +31,8 @@ pub struct Findings {
     pub broken_active: Option<[WindowSample; 2]>,
     /// Caution begins or ends, and what is known at that point.
     pub caution: Option<(CautionChange, Observation, Judgement)>,
+    /// The candidate has come to a standstill, or goes on.
+    pub turned: bool,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -174,7 +176,14 @@ impl JudgedScope {
         sides: [&JudgedTotals; 2],
     ) -> Option<Observation> {
         let eyes = self.eyes.as_ref()?;
-        let moment = MeterContext { age: Millis::ZERO, raised: (Millis::ZERO, 0.0), extra: 0.0, settling: false };
+        let moment = MeterContext {
+            age: Millis::ZERO,
+            raised: (Millis::ZERO, 0.0),
+            extra: 0.0,
+            settling: false,
+            standstill: false,
+            answered: now,
+        };
         let look = ScopeContext { now, since: None, on_grid: false, seen, moment, steady };
         let readings = eyes.readings(&look, self.route, sides, self.usual.rate());
         let route = self.route.and_then(|at| seen.routes.get(at)).cloned();

@@ -71,7 +71,7 @@ impl ServiceUpdate<'_> {
         let limits = durable.release.as_ref().filter(|release| !release.functions.is_empty() && !watching);
         let limited = limits.map(|release| only(totals, routes, &release.functions));
         let totals = limited.as_deref().unwrap_or(totals);
-        let Findings { unhealthy, tape, news, shared, broken_active, caution } =
+        let Findings { unhealthy, tape, news, shared, broken_active, caution, turned } =
             watch.look(now, on_grid, &seen, totals);
         if matches!(caution, Some((CautionChange::Begins(_), ..))) {
             book.caution();
@@ -83,6 +83,9 @@ impl ServiceUpdate<'_> {
         let rolls_back = unhealthy.is_some();
         if let Some((sight, judgement)) = unhealthy {
             effects.extend(self.guard_rollback(sight, judgement, tape));
+        }
+        if turned && !rolls_back {
+            effects.push(Effect::Publish);
         }
         // A rollback says it all.
         if let Some((turn, sight, judgement)) = caution.filter(|_| !rolls_back) {

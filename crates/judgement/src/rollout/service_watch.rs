@@ -5,6 +5,7 @@ use std::borrow::Cow;
 use crate::guard::evidence::bet::AT_RAISES;
 use crate::guard::evidence::meters::{EvidenceMeters, MeterContext};
 use crate::guard::evidence::rate_odds;
+use crate::guard::evidence::standstill::Standstill;
 use crate::guard::evidence::tape::EvidenceTape;
 use crate::guard::evidence::{
     CombinedEvidence, LEAST_BAD, METERS, MeterEvidence, MeterKind, odds, threshold_of_errors,
@@ -39,6 +40,9 @@ pub struct ServiceWatch {
     answers_before: u64,
     first: FirstRequest,
     caution: Caution,
+    /// None before the first response.
+    standstill: Option<Standstill>,
+    spared: bool,
     /// Whether the candidate is better.
     mirror: MirroredMeter,
     resolved: Resolution,
@@ -139,6 +143,8 @@ impl ServiceWatch {
             answers_before: 0,
             first: FirstRequest::NotBefore(0),
             caution: Caution::default(),
+            standstill: None,
+            spared: false,
             mirror: MirroredMeter::new(policy),
             resolved: Resolution::default(),
             shown: GuardReading::default(),
@@ -147,6 +153,11 @@ impl ServiceWatch {
 
     pub fn is_cautious(&self) -> bool {
         self.caution.is_on()
+    }
+
+    /// The candidate answers nobody at the moment, and is spared.
+    pub const fn is_standing(&self) -> bool {
+        self.spared
     }
 
     pub fn shown(&self) -> &GuardReading {
@@ -200,7 +211,13 @@ impl ServiceWatch {
                 sight.or_else(|| whole.then(|| Observation { route: None, readings: Vec::new(), evidence: None }));
             sights.extend(sight.map(|sight| (place, sight)));
         }
-        let mut found = Findings { broken_active: self.broken_active(now, budget, sides), ..Findings::default() };
+        let stood = self.spared;
+        if on_grid {
+            self.note_progress(now, careful, sides[1]);
+        }
+        let turned = stood != self.spared;
+        let broken_active = self.broken_active(now, budget, sides);
+        let mut found = Findings { broken_active, turned, ..Findings::default() };
         if let (Some(budget), Some((0, sight))) = (budget, sights.first_mut()) {
             let answers = sides[1].counts.answers;
             let (weighed, turn) = self.weigh(now, &budget, seen, answers, rush);
@@ -222,6 +239,16 @@ impl ServiceWatch {
         found.shared = self.scopes.iter().any(JudgedScope::is_shared);
         found.tape = found.unhealthy.as_ref().and_then(|unhealthy| self.tape_of(seen, unhealthy));
         found
+    }
+
+    /// `careful`: clients are kept from a candidate that stands still.
+    fn note_progress(&mut self, now: Millis, careful: bool, candidate: &JudgedTotals) {
+        let meters = self.scopes.first().and_then(JudgedScope::meters);
+        if let Some(side) = meters.map(|meters| meters.progress(candidate)) {
+            let standstill = self.standstill.get_or_insert_with(|| Standstill::new(now, side.answers));
+            standstill.look(now, side);
+            self.spared = careful && standstill.spares(now);
+        }
     }
 
     /// If the candidate is better than active as surely as a rollback wants it the other way: what both did a moment ago.
@@ -303,6 +330,8 @@ impl ServiceWatch {
             raised: (now.since(share.raised.max(first)), share.new),
             extra: 0.0,
             settling: now < share.settled,
+            standstill: self.standstill.as_ref().is_some_and(Standstill::is_on),
+            answered: self.standstill.as_ref().map_or(now, Standstill::answered),
         }
     }
 

@@ -107,6 +107,7 @@ impl State {
                 up: *up,
                 rollout: durable.rollout,
                 cautious: !watching && watch.as_ref().is_some_and(ServiceWatch::is_cautious),
+                standing: !watching && watch.as_ref().is_some_and(ServiceWatch::is_standing),
                 ..TrafficSplit::resting(durable.active)
             }
         })

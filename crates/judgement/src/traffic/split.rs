@@ -136,6 +136,8 @@ pub struct TrafficSplit {
     pub rollout: u32,
     /// Only requests that could be rescued go to the candidate.
     pub cautious: bool,
+    /// The candidate answers nobody at the moment, and gets no new requests.
+    pub standing: bool,
 }
 
 impl TrafficSplit {
@@ -152,6 +154,7 @@ impl TrafficSplit {
             up: [true, true],
             rollout: 0,
             cautious: false,
+            standing: false,
         }
     }
 }

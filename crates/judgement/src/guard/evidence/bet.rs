@@ -27,6 +27,13 @@ const BURST: f64 = 4.0;
 /// itself, so a shared outage that reaches one side slightly earlier than the other does no harm.
 const NATS_PER_SECOND: f64 = 50.0;
 
+/// Of slowness, no more than this for each response of the candidate …
+const NATS_PER_ANSWER: f64 = 0.5;
+
+/// … or than its pace over this many a second, whichever is more: a few that have waited for the same standstill are one
+/// event, even if they come back one after the other. Where they are many, they come back so fast that time limits them.
+const PACE_OF_ONE_NAT: f64 = 70.0;
+
 /// More digits than this serve no purpose, and below it no float overflows.
 const RICHEST: f64 = 1e200;
 
@@ -39,11 +46,18 @@ pub struct Bet {
     stake: f64,
     /// How much may still be gained now, in nats.
     tokens: f64,
+    /// The same by the number of responses.
+    #[serde(default = "burst")]
+    by_answers: f64,
+}
+
+const fn burst() -> f64 {
+    BURST
 }
 
 impl Default for Bet {
     fn default() -> Bet {
-        Bet { wealth: [0.0; ALTERNATIVES], stake: AT_START, tokens: BURST }
+        Bet { wealth: [0.0; ALTERNATIVES], stake: AT_START, tokens: BURST, by_answers: BURST }
     }
 }
 
@@ -52,6 +66,14 @@ impl Bet {
     pub fn wait(&mut self, passed: Millis, planned: Millis, extra: f64) {
         self.stake += AT_ANY_TIME * passed.0 as f64 / planned.0.max(1) as f64 + extra;
         self.tokens = (self.tokens + NATS_PER_SECOND * passed.0 as f64 / 1000.0).min(BURST);
+    }
+
+    /// Takes in that the candidate has answered so often, at this pace a second. Without this, the number of responses
+    /// limits nothing.
+    pub fn hear(&mut self, answers: u32, pace: f64) {
+        let each = NATS_PER_ANSWER.max(pace / PACE_OF_ONE_NAT);
+        self.by_answers = (self.by_answers + each * f64::from(answers)).min(BURST);
+        self.tokens = self.tokens.min(self.by_answers);
     }
 
     /// Settles a block: `gains` are the logarithms of the odds by alternative, `prior` divides the stake.
@@ -64,6 +86,7 @@ impl Bet {
             *wealth = ((*wealth + self.stake * part) * gain.exp()).min(RICHEST);
         }
         self.tokens -= most;
+        self.by_answers = (self.by_answers - most).max(0.0);
         self.stake = 0.0;
     }
 

@@ -29,6 +29,9 @@ pub struct MeterInput {
     /// The forgiven share of cold starts.
     #[serde(default, skip_serializing_if = "is_zero")]
     pub cold: f64,
+    /// The candidate's responses a second, for a meter of slowness. Older journals do not have it.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub pace: f64,
     /// Active's cells from this tick on.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub cut: Option<Box<[f64; CELLS]>>,
@@ -36,7 +39,7 @@ pub struct MeterInput {
 
 impl MeterInput {
     pub fn new(passed: Millis, candidate: Cells, active: Cells) -> MeterInput {
-        MeterInput { passed, candidate, active, extra: 0.0, cold: 0.0, cut: None }
+        MeterInput { passed, candidate, active, extra: 0.0, cold: 0.0, pace: 0.0, cut: None }
     }
 }
 
@@ -77,6 +80,8 @@ pub struct EvidenceMeter {
     /// What was forgiven at any tick of a block is forgiven for all of it, because the wider tolerance includes the
     /// narrower.
     cold: f64,
+    #[serde(default)]
+    pace: f64,
     evidence: f64,
     /// Bad responses of the candidate since the evidence was last below 1.
     bad: u64,
@@ -112,6 +117,7 @@ impl EvidenceMeter {
             active: [0; CELLS],
             age: Millis::ZERO,
             cold: 0.0,
+            pace: 0.0,
             // The initial stake, not yet placed.
             evidence: share * AT_START,
             bad: 0,
@@ -131,6 +137,7 @@ impl EvidenceMeter {
             self.age = age;
         }
         self.cold = self.cold.max(input.cold);
+        self.pace = input.pace;
         if let (Odds::Slow(reference), Some(cut)) = (&mut self.odds, &input.cut) {
             *reference = Some(Box::new(latency_odds::LatencyReference::new(**cut)));
         }
@@ -172,6 +179,9 @@ impl EvidenceMeter {
             Odds::Slow(None) => return,
             Odds::Slow(Some(reference)) => {
                 let answers = self.candidate.iter().fold(0_u32, |sum, n| sum.saturating_add(*n));
+                if self.pace > 0.0 {
+                    self.bet.hear(answers, self.pace);
+                }
                 (reference.gains(&self.candidate, &self.active, self.cold), &latency_odds::PRIOR, answers)
             }
         };

@@ -7,6 +7,7 @@ use crate::guard::evidence::meter::{EvidenceMeter, MeterInput};
 use crate::guard::evidence::rate_odds;
 use crate::guard::evidence::refusals::NotedRefusals;
 use crate::guard::evidence::stalls::{StallDetector, patience};
+use crate::guard::evidence::standstill::{LONGEST, SideProgress, forgiven};
 use crate::guard::evidence::tape::{EvidenceTape, TapedMeter};
 use crate::guard::evidence::{METERS, MeterEvidence, MeterKind, SideCounts};
 use crate::guard::latency::BUCKETS;
@@ -15,6 +16,9 @@ use crate::time::Millis;
 
 /// Active's latencies are cut again this often.
 const RECUT: Millis = Millis::seconds(1);
+
+/// The candidate's pace is that of about so many seconds.
+const PACE_SECONDS: f64 = 10.0;
 
 /// Refusals are noted this often.
 const NOTED: Millis = Millis(500);
@@ -33,6 +37,10 @@ pub struct MeterContext {
     pub extra: f64,
     /// The weight was lowered a moment ago, so late responses belong to requests sent at the old weight.
     pub settling: bool,
+    /// The candidate stands still or is catching up: see [`Standstill`](crate::guard::evidence::standstill::Standstill).
+    pub standstill: bool,
+    /// When the candidate last answered, on any route.
+    pub answered: Millis,
 }
 
 #[derive(Clone, Debug)]
@@ -52,6 +60,9 @@ pub struct EvidenceMeters {
     /// Active's responses since the memory was last updated.
     fresh: Box<[u64; BUCKETS]>,
     patience: Millis,
+    /// The candidate's recent responses a second, and all of them by then.
+    pace: f64,
+    paced: u64,
 }
 
 /// A meter, and the input it has not been given yet.
@@ -67,9 +78,13 @@ impl Fed {
         Fed { taped: TapedMeter::new(meter), at: now, extra: 0.0 }
     }
 
-    fn feed(&mut self, now: Millis, candidate: Cells, active: Cells, cold: f64, cut: Option<Box<[f64; CELLS]>>) {
-        let input =
-            MeterInput { extra: self.extra, cold, cut, ..MeterInput::new(now.since(self.at), candidate, active) };
+    fn feed(&mut self, now: Millis, candidate: Cells, active: Cells, cold: f64) {
+        self.feed_with(now, MeterInput { cold, ..MeterInput::new(Millis::ZERO, candidate, active) });
+    }
+
+    /// The time that has passed and the stake are not the input's.
+    fn feed_with(&mut self, now: Millis, input: MeterInput) {
+        let input = MeterInput { passed: now.since(self.at), extra: self.extra, ..input };
         (self.at, self.extra) = (now, 0.0);
         self.taped.take(now, input);
     }
@@ -95,6 +110,8 @@ impl EvidenceMeters {
             cut: None,
             cut_at: now,
             fresh: Box::new([0; BUCKETS]),
+            pace: 0.0,
+            paced: sides[0].counts.answers,
         }
     }
 
@@ -105,12 +122,13 @@ impl EvidenceMeters {
         }
         self.answers(now, sides, moment);
         self.note(now, sides);
-        let (candidate, active) = self.cohorts.look(now, sides.map(|side| &side.cohorts), self.patience);
+        let patience = if moment.standstill { self.patience.max(LONGEST) } else { self.patience };
+        let (candidate, active) = self.cohorts.look(now, sides.map(|side| &side.cohorts), patience, moment.answered);
         if candidate != Cells::default() || active != Cells::default() {
             // What is due now was sent this long ago.
             let (raised, new) = moment.raised;
             let sent = Millis(raised.0.saturating_sub(self.patience.0));
-            self.stalls.feed(now, candidate, active, cold(sent, new), None);
+            self.stalls.feed(now, candidate, active, cold(sent, new));
         }
     }
 
@@ -123,11 +141,16 @@ impl EvidenceMeters {
             let all = now.counts.answers.saturating_sub(before.counts.answers);
             rates(all, now.counts.failed.saturating_sub(before.counts.failed))
         };
-        self.errors.feed(now, since(sides[0], before_g), since(sides[1], before_b), 0.0, None);
+        self.errors.feed(now, since(sides[0], before_g), since(sides[1], before_b), 0.0);
         // For the second that has passed: what is new belongs to the next one.
-        let recut = if now.since(self.cut_at) >= RECUT || self.cut.is_none() { self.recut(now, moment) } else { None };
+        let recut = if now.since(self.cut_at) >= RECUT || self.cut.is_none() {
+            self.keep_pace(now, sides[0].counts.answers);
+            self.recut(now, moment)
+        } else {
+            None
+        };
         let (mut candidate, mut active) = (Cells::default(), Cells::default());
-        let cut = self.cut.as_ref().filter(|_| !moment.settling);
+        let cut = self.cut.as_ref().filter(|_| !moment.settling && !moment.standstill);
         let [before_g, before_b] = &*self.last;
         each_new(&sides[0].latency, &before_g.latency, |bucket, n| put(cut, true, bucket, n, &mut candidate));
         each_new(&sides[1].latency, &before_b.latency, |bucket, n| {
@@ -139,7 +162,10 @@ impl EvidenceMeters {
         if self.cut.is_some() {
             let (raised, new) = moment.raised;
             let sent = Millis(raised.0.saturating_sub(LONGEST_START.0));
-            self.latency.feed(now, candidate, active, cold(sent, new), recut);
+            let cold = cold(sent, new).max(forgiven(self.pace));
+            let input =
+                MeterInput { cold, pace: self.pace, cut: recut, ..MeterInput::new(Millis::ZERO, candidate, active) };
+            self.latency.feed_with(now, input);
         }
         for (last, side) in self.last.iter_mut().zip(sides) {
             (last.counts, last.latency) = (side.counts, side.latency);
@@ -154,8 +180,17 @@ impl EvidenceMeters {
         if seen {
             let [one, other] = sides;
             let (candidate, active) = (candidate.until(one), active.until(other));
-            self.refusals.feed(now, candidate, active, 0.0, None);
+            self.refusals.feed(now, candidate, active, 0.0);
             *self.noted = sides.map(NotedRefusals::of);
+        }
+    }
+
+    fn keep_pace(&mut self, now: Millis, answers: u64) {
+        let passed = now.since(self.cut_at).0 as f64 / 1000.0;
+        if passed > 0.0 {
+            let new = 1.0 - (-passed / PACE_SECONDS).exp();
+            self.pace += new * (answers.saturating_sub(self.paced) as f64 / passed - self.pace);
+            self.paced = answers;
         }
     }
 
@@ -172,6 +207,12 @@ impl EvidenceMeters {
     /// The latency that 99 % of active's responses stay under.
     pub fn p99(&self) -> Option<Millis> {
         self.memory.p99()
+    }
+
+    /// What the candidate has done so far.
+    pub fn progress(&self, candidate: &JudgedTotals) -> SideProgress {
+        let JudgedTotals { counts, cohorts, .. } = candidate;
+        SideProgress { answers: counts.answers, open: self.cohorts.waiting(cohorts), pace: self.pace }
     }
 
     pub fn evidence(&self) -> f64 {

@@ -4,6 +4,7 @@
 //! of rates judges them. The patience is four times active's p99, within bounds.
 
 use crate::guard::evidence::cells::{CELLS, Cells, rates};
+use crate::guard::evidence::standstill::LONGEST;
 use crate::guard::window::{COHORT, COHORTS, Cohorts};
 use crate::time::Millis;
 
@@ -58,8 +59,9 @@ impl StallDetector {
         }
     }
 
-    /// The cohorts that are due at `now`, all together, as rates: the candidate's and active's.
-    pub fn look(&mut self, now: Millis, sides: [&Cohorts; 2], patience: Millis) -> (Cells, Cells) {
+    /// The cohorts that are due at `now`, all together, as rates: the candidate's and active's. What was sent after
+    /// `answered`, the candidate's last answer, may stand still with it for a while.
+    pub fn look(&mut self, now: Millis, sides: [&Cohorts; 2], patience: Millis, answered: Millis) -> (Cells, Cells) {
         let current = cohort_of(now);
         if current - self.newest.min(current) >= COHORTS as u64 - 1 {
             // Nobody has looked for a whole lap.
@@ -72,20 +74,35 @@ impl StallDetector {
         self.newest = self.newest.max(current);
         self.last = sides.map(|side| *side);
         let mut sums = [(0_u64, 0_u64); 2];
-        while self.due < self.newest && now.0 >= (self.due + 1) * COHORT.0 + patience.0 {
-            let slot = (self.due % COHORTS as u64) as usize;
-            let opened = self.opened.get(slot).copied().unwrap_or_default();
-            for ((sum, side), (sent, ended)) in sums.iter_mut().zip(sides).zip(opened) {
-                let since = |ring: &[u32; COHORTS], before: u32| {
-                    ring.get(slot).map_or(0, |now| u64::from(now.wrapping_sub(before)))
-                };
-                let (sent, ended) = (since(&side.sent, sent), since(&side.ended, ended));
-                sum.0 += sent;
-                sum.1 += sent.saturating_sub(ended);
+        let is_due = |cohort: u64| {
+            let sent = Millis((cohort + 1) * COHORT.0);
+            now >= sent.plus(if answered < sent { patience.max(LONGEST) } else { patience })
+        };
+        while self.due < self.newest && is_due(self.due) {
+            for (place, (sum, side)) in sums.iter_mut().zip(sides).enumerate() {
+                let (sent, open) = self.counts(self.due, place, side);
+                sum.0 += u64::from(sent);
+                sum.1 += u64::from(open);
             }
             self.due += 1;
         }
         let [candidate, active] = sums.map(|(all, bad)| rates(all, bad));
         (candidate, active)
+    }
+
+    /// What a side was sent in a cohort, and what of it is still open.
+    fn counts(&self, cohort: u64, place: usize, side: &Cohorts) -> (u32, u32) {
+        let slot = (cohort % COHORTS as u64) as usize;
+        let opened = self.opened.get(slot).and_then(|sides| sides.get(place)).copied();
+        let (sent, ended) = opened.unwrap_or_default();
+        let since = |ring: &[u32; COHORTS], before: u32| ring.get(slot).map_or(0, |now| now.wrapping_sub(before));
+        let (sent, ended) = (since(&side.sent, sent), since(&side.ended, ended));
+        (sent, sent.saturating_sub(ended))
+    }
+
+    /// The candidate's requests that are open, but for those of over a lap ago.
+    pub fn waiting(&self, candidate: &Cohorts) -> u32 {
+        let oldest = (self.newest + 1).saturating_sub(COHORTS as u64);
+        (oldest..=self.newest).map(|cohort| self.counts(cohort, 0, candidate).1).sum()
     }
 }

@@ -1,0 +1,102 @@
+//! A side that answers nobody for a moment, and then everybody at once.
+//!
+//! A garbage collection, a throttled CPU or a flush of the disk holds up all who ask meanwhile. That is one event, however
+//! many wait for it, and not slowness, which comes back. So while the candidate stands still, and until it has caught up,
+//! its latencies are not weighed, and what is open may stay open for longer before it counts as hung. What is made of a
+//! tick rests on the ticks before it, so the odds stay fair.
+
+use crate::time::Millis;
+
+/// What stands still for longer than this hangs.
+pub const LONGEST: Millis = Millis(2500);
+/// An answer this long ago is not a moment ago …
+const QUIET: Millis = Millis(60);
+/// … and so many should have come since.
+const MISSING: f64 = 8.0;
+/// So many requests wait: fewer may be slow on their own.
+const WAITING: u32 = 5;
+/// Requests are let through to a side that stands still for so long at a time.
+const TASTE: Millis = Millis(50);
+
+/// Of every so many seconds …
+const PERIOD: f64 = 30.0;
+/// … the candidate may stand still for these …
+const STANDING: f64 = 2.0;
+/// … but for the standstill not to be recognised, no more requests than these can have met it.
+const UNRECOGNISED: f64 = 5.0;
+
+/// The share of the candidate's responses that may be late because they met a standstill which was not recognised.
+/// `pace`: its responses a second.
+pub fn forgiven(pace: f64) -> f64 {
+    (pace * STANDING).min(UNRECOGNISED) / (pace * PERIOD).max(1e-9)
+}
+
+/// How the candidate has been answering.
+#[derive(Clone, Debug)]
+pub struct Standstill {
+    /// The candidate's answers so far, and when they last became more.
+    answers: u64,
+    answered: Millis,
+    /// When it last had nothing to answer.
+    idle: Millis,
+    /// It stands still since then.
+    stands: Option<Millis>,
+    /// When it will have caught up.
+    caught_up: Millis,
+    is_on: bool,
+}
+
+/// What a side has done so far.
+#[derive(Clone, Copy, Debug)]
+pub struct SideProgress {
+    pub answers: u64,
+    /// Requests that are being answered.
+    pub open: u32,
+    /// Responses a second, until a moment ago.
+    pub pace: f64,
+}
+
+impl Standstill {
+    pub const fn new(now: Millis, answers: u64) -> Standstill {
+        Standstill { answers, answered: now, idle: now, stands: None, caught_up: now, is_on: false }
+    }
+
+    /// Takes in one tick of the grid.
+    pub fn look(&mut self, now: Millis, side: SideProgress) {
+        let since = self.answered.max(self.idle);
+        if side.answers != self.answers {
+            (self.answers, self.answered) = (side.answers, now);
+            let stood = self.stands.take().map_or(Millis::ZERO, |since| now.since(since));
+            // Who has stood for longer has been judged for it, and is not forgiven.
+            if stood <= LONGEST {
+                self.caught_up = self.caught_up.max(now.plus(Millis(stood.0 / 2)));
+            }
+        } else {
+            let quiet = now.since(since);
+            let missing = side.pace * quiet.0 as f64 / 1000.0;
+            if self.stands.is_none() && quiet >= QUIET && missing >= MISSING && side.open >= WAITING {
+                self.stands = Some(since);
+            }
+        }
+        if side.open == 0 {
+            self.idle = now;
+        }
+        self.is_on = self.stands.is_some() || now < self.caught_up;
+    }
+
+    /// Whether new requests are kept from it at `now`: while it answers nobody, but for one twentieth of a second in
+    /// eight, to learn whether it hangs.
+    pub fn spares(&self, now: Millis) -> bool {
+        self.stands.is_some_and(|since| now.since(since).0 / TASTE.0 % 8 != 7)
+    }
+
+    /// It stands still, or has not caught up yet.
+    pub const fn is_on(&self) -> bool {
+        self.is_on
+    }
+
+    /// When it last answered.
+    pub const fn answered(&self) -> Millis {
+        self.answered
+    }
+}
