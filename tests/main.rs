@@ -50,6 +50,7 @@ mod rollouts;
 mod routing;
 mod safe_releases;
 mod simulation;
+mod standstill;
 mod support;
 mod tidy;
 mod tls;

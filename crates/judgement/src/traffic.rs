@@ -181,7 +181,8 @@ pub fn decide(
     // What could not be rescued is judged on neither side, so that like is compared with like. An override is not
     // judged anyway, and stands.
     let to_candidate = choice.environment != split.active;
-    let kept_away = || split.standing && to_candidate || split.cautious && !retry::could_be_rescued(head);
+    let spared = split.standing && to_candidate && *split.active.of(&split.up);
+    let kept_away = || spared || split.cautious && !retry::could_be_rescued(head);
     if choice.judged && kept_away() {
         choice.judged = false;
         if to_candidate {

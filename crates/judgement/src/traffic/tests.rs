@@ -354,6 +354,27 @@ fn caution_turns_away_whatever_chose_the_candidate_but_an_override() {
 }
 
 #[test]
+fn a_candidate_that_stands_still_gets_no_new_requests() {
+    let mut shop = service("shop", &[]);
+    let testers = rule("testers", vec![header_is("x-canary", "always")], RuleTarget::Candidate);
+    shop.rules = vec![RoutingRule { overrides: true, ..testers }];
+    let at = |up| {
+        let split = TrafficSplit { standing: true, up, ..at_weight(100.0) };
+        RoutingTable::compile(vec![(shop.clone(), split)])
+    };
+    let (blue, green) = (Environment::Blue, Environment::Green);
+    let table = at([true, true]);
+    assert_eq!(way(get("/").with("host", "x").of(&table)), (blue, DecisionReason::Caution, false));
+    let tester = way(get("/").with("host", "x").with("x-canary", "always").of(&table));
+    assert_eq!(tester, (green, DecisionReason::Override(0), false), "a tester knows what it does");
+    let active_down = get("/").with("host", "x").of(&at([false, true]));
+    assert_eq!((active_down.environment, active_down.judged), (green, true), "better late than down");
+    // What is active's anyway is judged as ever.
+    let calm = RoutingTable::compile(vec![(shop.clone(), TrafficSplit { standing: true, ..at_weight(0.0) })]);
+    assert_eq!(get("/").with("host", "x").of(&calm).environment, blue);
+}
+
+#[test]
 fn caution_pins_nobody_whom_it_turns_away() {
     let mut shop = service("shop", &[]);
     shop.sticky = StickyBy::Cookie("c".into());

@@ -100,3 +100,98 @@ impl Standstill {
         self.answered
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A candidate of 100 responses a second that is looked at every 20 ms.
+    struct Candidate {
+        standstill: Standstill,
+        now: u64,
+        answers: u64,
+    }
+
+    impl Candidate {
+        fn new() -> Candidate {
+            Candidate { standstill: Standstill::new(Millis::ZERO, 0), now: 0, answers: 0 }
+        }
+
+        /// For so many milliseconds, with so many answers in each tick, and so many requests open at its end.
+        fn goes(&mut self, long: u64, answers: u64, open: u32) {
+            for _ in 0..long / 20 {
+                self.now += 20;
+                self.answers += answers;
+                let side = SideProgress { answers: self.answers, open, pace: 100.0 };
+                self.standstill.look(Millis(self.now), side);
+            }
+        }
+
+        fn spares(&self) -> bool {
+            self.standstill.spares(Millis(self.now))
+        }
+    }
+
+    #[test]
+    fn silence_is_a_standstill_until_it_has_been_caught_up_with() {
+        let mut candidate = Candidate::new();
+        candidate.goes(1000, 2, 0);
+        candidate.goes(60, 0, 6);
+        assert!(!candidate.standstill.is_on(), "six are missing");
+        candidate.goes(40, 0, 10);
+        assert!(candidate.standstill.is_on() && candidate.spares());
+        candidate.goes(900, 0, 20);
+        candidate.goes(20, 20, 0);
+        assert!(candidate.standstill.is_on() && !candidate.spares(), "it catches up");
+        candidate.goes(480, 2, 0);
+        assert!(candidate.standstill.is_on(), "for half as long as it stood");
+        candidate.goes(60, 2, 0);
+        assert!(!candidate.standstill.is_on());
+    }
+
+    #[test]
+    fn who_stands_still_is_tried_now_and_then() {
+        let mut candidate = Candidate::new();
+        candidate.goes(1000, 2, 0);
+        candidate.goes(100, 0, 10);
+        let mut spared = 0;
+        for _ in 0..100 {
+            candidate.goes(20, 0, 10);
+            spared += u32::from(candidate.spares());
+        }
+        assert!((85..=90).contains(&spared), "{spared} of 100 ticks");
+    }
+
+    #[test]
+    fn what_hangs_for_longer_than_anything_passes_is_not_forgiven() {
+        let mut candidate = Candidate::new();
+        candidate.goes(1000, 2, 0);
+        candidate.goes(3000, 0, 50);
+        assert!(candidate.standstill.is_on());
+        candidate.goes(20, 1, 50);
+        assert!(!candidate.standstill.is_on(), "its answers count at once");
+    }
+
+    #[test]
+    fn neither_a_pause_of_the_traffic_nor_one_slow_request_is_a_standstill() {
+        let mut candidate = Candidate::new();
+        candidate.goes(1000, 2, 0);
+        candidate.goes(2000, 0, 0);
+        candidate.goes(40, 0, 50);
+        assert!(!candidate.standstill.is_on(), "nobody asked");
+        let mut candidate = Candidate::new();
+        candidate.goes(1000, 2, 0);
+        candidate.goes(2000, 0, 4);
+        assert!(!candidate.standstill.is_on(), "four that wait may be slow on their own");
+        let mut candidate = Candidate::new();
+        candidate.goes(3000, 2, 200);
+        assert!(!candidate.standstill.is_on(), "slow, and answering");
+    }
+
+    #[test]
+    fn the_fewer_answers_the_larger_a_share_may_have_met_a_standstill() {
+        assert!((forgiven(1.0) - 2.0 / 30.0).abs() < 1e-12, "two seconds of thirty");
+        assert!((forgiven(10.0) - 5.0 / 300.0).abs() < 1e-12, "more than five are recognised");
+        assert!(forgiven(0.0).is_finite() && forgiven(1e6) < 1e-6);
+    }
+}
