@@ -83,7 +83,7 @@ fn of_routes(counters: &Counters, snapshot: &RoutingSnapshot) -> Vec<Family> {
     );
     let mut turned_away = Family::counter(
         "turned_away_total",
-        "Requests that caution sent to active because they could not have been rescued.",
+        "Requests that went to active because they could not have been rescued while in doubt, or the candidate stood still.",
         &["service", "route"],
     );
     let mut tunnels =

@@ -56,14 +56,15 @@ impl Drop for Nginx {
     }
 }
 
-/// Two nginx at 50 %, and twenty clients that ask for so long before anything happens.
+/// Two nginx at 50 %, and clients that ask for a while before anything happens. They are many, because each one that hangs
+/// asks no more.
 fn site() -> ([Nginx; 2], House, Load) {
     let nginx = ["blue", "green"].map(Nginx::start);
     let house = House::start("", "");
     let [blue, green] = nginx.each_ref().map(|nginx| format!("http://127.0.0.1:{}", nginx.port));
     std::fs::write(house.routing_path(), shop(&blue, &green, "weight = 50", "")).unwrap();
     house.wait_for_weight(5000);
-    let load = Load::start(house.running.address, 20, Duration::from_millis(10));
+    let load = Load::start(house.address(), 100, Duration::from_millis(100));
     wait_until("green serves", SOON, || load.book.green.load(SeqCst) > 0);
     std::thread::sleep(Duration::from_secs(3));
     (nginx, house, load)
@@ -92,6 +93,6 @@ fn a_side_that_stops_for_good_is_spared_and_rolled_back() {
     wait_until("it is rolled back", SOON, || house.weight() == 0);
     wait_until("it is on record", SOON, || house.find(ChangeKind::Rollback).is_some());
     let why = house.find(ChangeKind::Rollback).unwrap().change.why;
-    assert!(why.contains("hung") || why.contains("stall") || why.contains("open"), "{why}");
     green.signal("-CONT");
+    assert!(why.contains("hang"), "{why}");
 }
