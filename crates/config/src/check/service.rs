@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use crate::check::origin::Place;
 use crate::check::preset::Preset;
-use crate::check::{guard, health, length, metric, origin, over, rollout, rule, terms, warn_of_fraction, word};
+use crate::check::{gate, guard, health, length, metric, origin, over, rollout, rule, terms, warn_of_fraction, word};
 use crate::file::{
     At, EnvironmentFile, Failover, RouteFile, RuleFile, ServiceFile, StickyFile, StickyTable, TimeoutsFile,
 };
@@ -59,6 +59,7 @@ pub fn check(
     let sticky = split.sticky.as_ref().map_or(StickyBy::None, |at| sticky(source, at));
     let (policy, questions) = guarded(source, file, over, &mut aside);
     let plan = rollout::plan(source, file.rollout.as_ref(), context);
+    let (gates, gate_calls) = gate::all(source, file);
     let health = health::checks(source, &file.health, over);
     let [blue, green] = origins;
     let origins = [blue?, green?];
@@ -81,6 +82,8 @@ pub fn check(
         origins,
         health,
         questions,
+        gates,
+        gate_calls,
         rescue: rescue(file),
         websocket: file.websocket.unwrap_or(false),
         deadlines,
