@@ -182,3 +182,117 @@ fn question(call: &GateCall) -> u64 {
     (url.reveal(), headers, keys, metadata).hash(&mut hash);
     hash.finish()
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{ServiceConfig, routing_text};
+    use judgement::rollout::plan::OnFailure;
+
+    const SECRET_TEXT: &str = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw";
+
+    fn read(gates: &str) -> Result<ServiceConfig, String> {
+        let text = format!(
+            "[service.shop]\n[service.shop.blue]\nurl = \"http://a\"\n[service.shop.green]\nurl = \"http://b\"\n\
+             [[service.shop.guard.trigger]]\nname = \"errors\"\nmetric = \"error_rate\"\nabove = 5\n{gates}\n"
+        );
+        let routing = routing_text("routing.toml", &text).map_err(|refused| refused.to_string())?;
+        Ok(routing.services.into_iter().next().unwrap())
+    }
+
+    fn one(gate: &str) -> Result<ServiceConfig, String> {
+        read(&format!("[[service.shop.rollout.gate]]\n{gate}"))
+    }
+
+    /// A good gate, and the folder of its secret.
+    fn good(hook: &str) -> (String, tempfile::TempDir) {
+        let dir = tempfile::tempdir().unwrap();
+        let secret = dir.path().join("gate.secret");
+        std::fs::write(&secret, format!("{SECRET_TEXT}\n")).unwrap();
+        let text = format!(
+            "name = 'a'\nhook = '{hook}'\nurl = 'https://gates.test:8443/k3y?t=s3cret'\nsecret_file = '{}'",
+            secret.display()
+        );
+        (text, dir)
+    }
+
+    #[test]
+    fn a_gate_is_a_rule_of_the_plan_and_a_call_that_shows_no_secret() {
+        let (text, _dir) = good("confirm-promotion");
+        let shop = one(&format!("{text}\nmetadata = {{ board = 'CHG' }}\nheaders = {{ x-team = 'shop' }}")).unwrap();
+        let expected = RolloutGate {
+            name: "a".to_owned(),
+            hook: GateHook::ConfirmPromotion,
+            host: "https://gates.test:8443".to_owned(),
+            question: shop.gates[0].question,
+            every: Millis::seconds(10),
+            timeout: Millis::seconds(10),
+            retries: 0,
+            threshold: 3,
+            deadline: Millis::seconds(86_400),
+            on_deadline: OnFailure::Rollback,
+        };
+        assert_eq!(shop.gates, [expected]);
+        let call = &shop.gate_calls[0];
+        assert_eq!((call.keys.len(), call.headers.len(), call.metadata["board"].as_str()), (1, 1, "CHG"));
+        let shown = format!("{shop:?}");
+        assert!(!shown.contains("s3cret") && !shown.contains("k3y") && !shown.contains("CHG"), "{shown}");
+        let (text, _dir) = good("post-rollout");
+        assert_eq!(one(&text).unwrap().gates[0].retries, 2);
+    }
+
+    #[test]
+    fn whatever_is_sent_makes_another_question_of_it() {
+        let (text, _dir) = good("rollout");
+        let question = |text: &str| one(text).unwrap().gates[0].question;
+        let before = question(&text);
+        assert_eq!(question(&format!("{text}\nevery = '1m'")), before);
+        for other in [
+            text.replace("k3y", "key"),
+            format!("{text}\nmetadata = {{ board = 'CHG' }}"),
+            format!("{text}\nheaders = {{ x-team = 'shop' }}"),
+        ] {
+            assert_ne!(question(&other), before, "{other}");
+        }
+    }
+
+    #[test]
+    fn what_cannot_be_asked_or_has_no_effect_is_refused_at_its_place() {
+        let (good_one, _dir) = good("confirm-rollout");
+        let of = |hook: &str, key: &str| format!("{}\n{key}", good_one.replace("confirm-rollout", hook));
+        let without = |start: &str| {
+            let lines: Vec<&str> = good_one.lines().filter(|line| !line.starts_with(start)).collect();
+            lines.join("\n")
+        };
+        for (gate, why) in [
+            (without("name"), "the gate has no `name`"),
+            (good_one.replace("'a'", "'a b'"), "invalid name `a b`"),
+            (good_one.replace("'a'", "'errors'"), "a trigger or a metric is also named `errors`"),
+            (format!("{good_one}\n[[service.shop.rollout.gate]]\n{good_one}"), "two gates are named `a`"),
+            (without("hook"), "the gate has no `hook`"),
+            (of("confirm-rolout", ""), "did you mean `confirm-rollout`"),
+            (without("url"), "the gate has no `url`"),
+            (good_one.replace("https://gates.test:8443", "ftp://gates.test"), "the URL is not http or https"),
+            (good_one.replace("gates.test", "169.254.169.254"), "link-local addresses are never called"),
+            (good_one.replace("gates.test", "u:p@gates.test"), "a user name and password in a URL are not sent"),
+            (good_one.replace("s3cret", "s#x"), "a fragment (after #) is not sent"),
+            (without("secret_file"), "could not tell real questions from forged ones"),
+            (format!("{}\nsecret = '{SECRET_TEXT}'", without("secret_file")), "the gate's `secret` is in the file"),
+            (format!("{good_one}\nsecret = '{SECRET_TEXT}'"), "cannot be used together"),
+            (of("event", "every = '1s'"), "`every` has no effect with hook = \"event\""),
+            (of("rollback", "retries = 1"), "`retries` has no effect with hook = \"rollback\""),
+            (of("rollback", "threshold = 1"), "`threshold` has no effect with hook = \"rollback\""),
+            (of("rollout", "deadline = '1s'"), "`deadline` has no effect with hook = \"rollout\""),
+            (of("rollout", "on_deadline = 'hold'"), "`on_deadline` has no effect with hook = \"rollout\""),
+            (of("rollout", "threshold = 0"), "threshold"),
+            (of("rollout", "every = '10ms'"), "every"),
+            (of("rollout", "timeout = '2m'"), "timeout"),
+            (of("rollout", "headers = { host = 'x' }"), "is set by the proxy"),
+            (of("rollout", "type = 'x'"), "unknown key `type`"),
+        ] {
+            let refused = one(&gate).map(|_| ()).unwrap_err();
+            assert!(refused.contains(why), "{gate}\n{refused}");
+            assert!(!refused.contains(SECRET_TEXT), "{refused}");
+        }
+    }
+}
