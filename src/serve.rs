@@ -101,8 +101,7 @@ pub fn start(settings: &MainConfig) -> anyhow::Result<Running> {
     let started = StartedSidecar::start(settings, sidecar, (routing, context), &runtime, &counters)?;
     let StartedSidecar { sidecar, sidecar_thread, resolver, announcer, loaded } = started;
     let health = HealthBoard::new(published.clone(), counters.clone());
-    look_after_health(&runtime, &health, &sidecar, probes);
-    others.answer_all(&runtime, &published, &sidecar);
+    look_after_health(&runtime, &health, &sidecar, (probes, others));
     let (validation, runs) = validation_runs::start(settings, &published, &sockets.addresses, (&sidecar, &counters))?;
     validation.spawn(candidate_checks::keep(suite_runs, runs.clone(), sidecar.clone()));
     let tries = PreflightContext { published: published.clone(), health: health.clone(), runs: runs.clone() };
@@ -155,29 +154,23 @@ pub fn start(settings: &MainConfig) -> anyhow::Result<Running> {
     })
 }
 
-/// Starts the checks, and what answers the sidecar's questions about a side.
+/// Starts the checks, and what answers the sidecar's questions: about a side, and to other systems.
 fn look_after_health(
     runtime: &Runtime,
     health: &HealthBoard,
     sidecar: &SidecarHandle,
-    probes: mpsc::Receiver<ProbeRequest>,
+    (probes, others): (mpsc::Receiver<ProbeRequest>, OutsideQuestions),
 ) {
     runtime.spawn(health::run(health.clone(), sidecar.clone()));
     runtime.spawn(silent_sides::answer_all(probes, health.clone(), sidecar.clone()));
+    runtime.spawn(outside_figures::ask_all(others.figures, health.published().clone(), sidecar.clone()));
+    runtime.spawn(rollout_gates::ask_all(others.gates, health.published().clone(), sidecar.clone()));
 }
 
 /// The sidecar's questions to other systems.
 struct OutsideQuestions {
     figures: mpsc::Receiver<MetricRequest>,
     gates: mpsc::Receiver<GateRequest>,
-}
-
-impl OutsideQuestions {
-    /// Starts what asks them.
-    fn answer_all(self, runtime: &Runtime, published: &SnapshotReader, sidecar: &SidecarHandle) {
-        runtime.spawn(outside_figures::ask_all(self.figures, published.clone(), sidecar.clone()));
-        runtime.spawn(rollout_gates::ask_all(self.gates, published.clone(), sidecar.clone()));
-    }
 }
 
 /// Two of the dependencies each bring a crypto provider, so rustls must be told which one to use.

@@ -101,7 +101,7 @@ fn a_whole_rollout_asks_its_hooks_in_order_with_what_it_is_about_and_signed() {
     let (site, load) = site(&gates);
     let plan = site.must(&["plan"]);
     assert!(plan.contains("not counted is how long gates take: `my-confirm-rollout` (confirm-rollout), "), "{plan}");
-    site.must(&["deploy", "2.0.0"]);
+    site.must(&["deploy", "2.0.0", "--function", "default"]);
     site.wait_for_phase("promoted");
     wait_until("its end is told", SOON, || !receiver.asked("post-rollout").is_empty());
     load.stop();
@@ -140,6 +140,7 @@ fn a_whole_rollout_asks_its_hooks_in_order_with_what_it_is_about_and_signed() {
         {
             assert_eq!(body[key], value, "{body}");
         }
+        assert_eq!(body["functions"], serde_json::json!(["default"]));
         assert_eq!((&body["hook"], &body["rollout"]), (&hook_of(&request).into(), &1.into()));
         assert_eq!(body["metadata"], serde_json::json!({ "team": "shop", "ticket": "OPS-1" }));
     }

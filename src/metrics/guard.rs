@@ -41,16 +41,6 @@ pub fn of_guard(counters: &Counters) -> Vec<Family> {
         "Questions to other systems that were not answered with a figure.",
         &["service", "metric"],
     );
-    let mut asked = Family::counter(
-        "rollout_gate_asked_total",
-        "Answers of gates, and questions that got none, retries not counted.",
-        &["service", "gate", "hook"],
-    );
-    let mut failed = Family::counter(
-        "rollout_gate_failed_total",
-        "Those that did not pass: other statuses than 200 to 299, and no answer.",
-        &["service", "gate", "hook"],
-    );
     let mut families: Vec<Family> =
         LEDGER.iter().map(|(name, help, _)| Family::gauge(name, help, &["service"])).collect();
     for (service, mut judged) in counters.judged() {
@@ -71,10 +61,6 @@ pub fn of_guard(counters: &Counters) -> Vec<Family> {
                 value.into_iter().for_each(|value| figures.set(&[&service, metric, side.name()], value));
             }
         }
-        for ((gate, hook), gauge) in &judged.gates {
-            asked.count(&[&service, gate, hook], gauge.asked);
-            failed.count(&[&service, gate, hook], gauge.failed);
-        }
         for name in WaitReason::NAMES {
             waiting.set(&[&service, name], f64::from(u8::from(judged.waiting.contains(&name))));
         }
@@ -82,8 +68,29 @@ pub fn of_guard(counters: &Counters) -> Vec<Family> {
             family.set(&[&service], value(&judged) as f64);
         }
     }
-    families.extend([verdicts, evidence, resolution, caution, cautions, waiting, figures, missing, asked, failed]);
+    families.extend([verdicts, evidence, resolution, caution, cautions, waiting, figures, missing]);
     families
+}
+
+/// What gates of rollouts have answered.
+pub fn of_gates(counters: &Counters) -> Vec<Family> {
+    let mut asked = Family::counter(
+        "rollout_gate_asked_total",
+        "Answers of gates, and questions that got none, retries not counted.",
+        &["service", "gate", "hook"],
+    );
+    let mut failed = Family::counter(
+        "rollout_gate_failed_total",
+        "Those that did not pass: other statuses than 200 to 299, and no answer.",
+        &["service", "gate", "hook"],
+    );
+    for (service, judged) in counters.judged() {
+        for ((gate, hook), gauge) in &judged.gates {
+            asked.count(&[&service, gate, hook], gauge.asked);
+            failed.count(&[&service, gate, hook], gauge.failed);
+        }
+    }
+    vec![asked, failed]
 }
 
 const fn name_of(verdict: &Verdict) -> &'static str {

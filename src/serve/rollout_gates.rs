@@ -35,6 +35,8 @@ struct GateBody<'g> {
     service: &'g str,
     version: Option<String>,
     environment: &'static str,
+    /// Empty for all routes.
+    functions: &'g [String],
     rollout: u32,
     phase: Option<&'static str>,
     /// In percent.
@@ -127,6 +129,7 @@ fn body(serving: &ServedService, call: &GateCall, order: &GateRequest, at: u64) 
         service: &order.service,
         version: order.version.clone().or_else(in_file),
         environment: order.environment.name(),
+        functions: &order.functions,
         rollout: order.rollout,
         phase: order.phase.map(|phase| phase.name()),
         weight: order.weight.percent(),

@@ -12,6 +12,7 @@ mod file_locks;
 pub mod forecast;
 pub mod freeze_window;
 mod gate_history;
+pub mod gate_hook;
 mod gated;
 pub mod gates;
 mod guard_changes;

@@ -5,7 +5,8 @@ use utoipa::ToSchema;
 
 use super::Side;
 use judgement::rollout::FigureView;
-use judgement::rollout::gates::{GateHook, GateView};
+use judgement::rollout::gate_hook::GateHook;
+use judgement::rollout::gates::GateView;
 use judgement::rollout::ledger::RolloutLedger;
 use judgement::rollout::release::RolloutPhase;
 use judgement::rollout::view::{GuardView, RolloutView, ServiceView};

@@ -8,7 +8,8 @@ use url::Url;
 use crate::check::{PLAIN_NAME, beside, health, is_plain_name, length, notify, store, whole, word};
 use crate::file::{At, GateFile, ServiceFile};
 use crate::read::SourceFile;
-use judgement::rollout::gates::{GateHook, RolloutGate};
+use judgement::rollout::gate_hook::GateHook;
+use judgement::rollout::gates::RolloutGate;
 use judgement::time::Millis;
 use memory::snapshot::gate_call::GateCall;
 use memory::snapshot::secret_url::SecretUrl;
@@ -144,6 +145,10 @@ impl TypedGate<'_> {
 
     /// The keys of the signature.
     fn keys(&mut self) -> Option<Vec<Vec<u8>>> {
+        let literal = self.file.secret.as_ref().filter(|at| !self.source.is_from_environment(at));
+        if let Some(at) = literal {
+            self.source.conceal(&at.span);
+        }
         match (&self.file.secret_file, &self.file.secret) {
             (Some(_), Some(at)) => {
                 let hint = Some("keep one of them".to_owned());
@@ -156,8 +161,7 @@ impl TypedGate<'_> {
                 let text = notify::secret(self.source, at, &path)?;
                 notify::signing_keys(self.source, &at.span, &text, SECRET)
             }
-            (None, Some(at)) if !self.source.is_from_environment(at) => {
-                self.source.conceal(&at.span);
+            (None, Some(at)) if literal.is_some() => {
                 let hint = "put it in a file and write secret_file = \"gate.secret\", or take it from the environment: \
                             \"${GATE_SECRET}\"";
                 self.source.problem(at.span.clone(), "the gate's `secret` is in the file", Some(hint.to_owned()));

@@ -6,15 +6,15 @@ use schemars::JsonSchema;
 use serde::Deserialize;
 
 use crate::file::At;
-use crate::file::values::{Duration, Whole, Word};
-use judgement::rollout::gates::GateHook;
+use crate::file::values::{Duration, Whole, Word, one_of};
+use judgement::rollout::gate_hook::GateHook;
 use judgement::rollout::plan::OnFailure;
 
 /// Another system that a rollout asks before it goes on, or tells what it has done: with POST, signed. Any status from 200
 /// to 299 passes; redirects are not followed.
 #[derive(Clone, Debug, Default, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
-#[schemars(extend("required" = ["name", "hook", "url"]))]
+#[schemars(extend("required" = ["name", "hook", "url"], "oneOf" = one_of(&["secret_file", "secret"])))]
 pub struct GateFile {
     /// The name in status, metrics and the journal. Up to 64 letters, digits, `-`, `_` and `.`.
     pub name: Option<At<String>>,

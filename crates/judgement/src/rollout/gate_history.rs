@@ -4,7 +4,8 @@
 use std::collections::BTreeSet;
 
 use crate::rollout::durable_state::DurableState;
-use crate::rollout::gates::{GateAnswer, GateHook, RolloutGate};
+use crate::rollout::gate_hook::GateHook;
+use crate::rollout::gates::{GateAnswer, RolloutGate};
 use crate::rollout::release::RolloutPhase;
 use crate::time::Millis;
 

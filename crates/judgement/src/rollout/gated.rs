@@ -3,7 +3,8 @@
 //! A rollback asks none of them: nothing here is looked at on its way.
 
 use crate::rollout::gate_history::GateNews;
-use crate::rollout::gates::{GateAnswer, GateHook, GateRequest, GateView, RolloutGate};
+use crate::rollout::gate_hook::GateHook;
+use crate::rollout::gates::{GateAnswer, GateRequest, GateView, RolloutGate};
 use crate::rollout::held_rollback::RollbackGround;
 use crate::rollout::journal_entries::{ChangeNote, Component, told};
 use crate::rollout::plan::OnFailure;
@@ -296,6 +297,7 @@ impl ServiceUpdate<'_> {
             number,
             version: release.and_then(|release| release.version.clone()),
             environment: release.map_or(durable.subject(), |release| release.environment),
+            functions: release.map_or(Vec::new(), |release| release.functions.clone()),
             rollout: durable.rollout,
             phase: release.map(|release| release.phase),
             weight: durable.weight,
@@ -316,11 +318,4 @@ fn release_told(durable: &mut DurableState, gate: &RolloutGate) {
 
 fn by_gate(gate: &RolloutGate, kind: ChangeKind, why: String) -> ChangeNote {
     ChangeNote { gate: Some(gate.name.clone()), ..ChangeNote::by(Component::Plan, kind, why) }
-}
-
-/// Whether a change has ended a rollout.
-pub(super) fn has_ended(before: &DurableState, after: &DurableState) -> bool {
-    let Some(release) = after.release.as_ref().filter(|release| !release.phase.is_under_way()) else { return false };
-    let place = |durable: &DurableState| durable.release.as_ref().map(|release| (release.at, release.phase));
-    place(before) != Some((release.at, release.phase))
 }

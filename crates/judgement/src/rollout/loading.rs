@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use crate::guard::GuardPolicy;
 use crate::rollout::figure_history::OutsideFigures;
 use crate::rollout::gate_history::RolloutGates;
-use crate::rollout::gates::GateHook;
+use crate::rollout::gate_hook::GateHook;
 use crate::rollout::journal_entries::{ChangeNote, Component, told};
 use crate::rollout::plan::RolloutPlan;
 use crate::rollout::premises::share_a_url;

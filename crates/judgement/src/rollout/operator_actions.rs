@@ -1,6 +1,6 @@
 //! What operators ask for, and what follows. Everything they may ask in every phase is decided here.
 
-use crate::rollout::gates::GateHook;
+use crate::rollout::gate_hook::GateHook;
 use crate::rollout::journal_entries::{Actor, ChangeNote};
 use crate::rollout::release::{Release, RolloutPhase, SuiteGate};
 use crate::rollout::service_state::ServiceState;

@@ -4,7 +4,7 @@ use serde::{Deserialize, Serialize};
 use strum::{IntoStaticStr, VariantArray};
 
 use crate::rollout::forecast::time_of;
-use crate::rollout::gates::GateProgress;
+use crate::rollout::gate_hook::GateProgress;
 use crate::rollout::plan::{PlanStep, RolloutPlan};
 use crate::time::Millis;
 use crate::traffic::Environment;

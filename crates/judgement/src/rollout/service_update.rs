@@ -1,7 +1,6 @@
 //! One service while an event is applied to it: every change of it goes through here, and gets its generation and its entry.
 
-use crate::rollout::gated::has_ended;
-use crate::rollout::gates::GateHook;
+use crate::rollout::gate_hook::GateHook;
 use crate::rollout::held_rollback::GradualReturn;
 use crate::rollout::journal_entries::{Actor, ChangeNote};
 use crate::rollout::ledger::{OpenLedger, RolloutLedger};
@@ -70,7 +69,7 @@ impl ServiceUpdate<'_> {
             self.state.held = None;
             self.state.end_watch(self.now, note.kind == ChangeKind::Rollback && note.evidence.is_some());
         }
-        let has_ended = has_ended(&before, &self.state.durable) && self.state.gates.has(GateHook::PostRollout);
+        let has_ended = self.state.durable.has_ended_since(&before) && self.state.gates.has(GateHook::PostRollout);
         if let Some(release) = self.state.durable.release.as_mut().filter(|_| has_ended) {
             release.gates.owed = true;
         }

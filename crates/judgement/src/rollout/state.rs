@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use crate::rollout::gates::GateHook;
+use crate::rollout::gate_hook::GateHook;
 use crate::rollout::journal_entries::told;
 use crate::rollout::ledger::{OpenLedger, RolloutLedger};
 use crate::rollout::service_state::ServiceState;

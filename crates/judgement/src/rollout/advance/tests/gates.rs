@@ -1,7 +1,7 @@
 //! Gates: when each hook is asked, what its answers hold, end and take back, and that no rollback waits for one.
 
 use super::*;
-use crate::rollout::gates::GateHook;
+use crate::rollout::gate_hook::GateHook;
 
 use GateHook::{ConfirmPromotion, ConfirmRollout, ConfirmTrafficIncrease, PostRollout, PreRollout, Rollback, Rollout};
 
