@@ -18,9 +18,11 @@ use crate::time::Millis;
 const KEEP: Millis = Millis::seconds(5);
 
 impl ServiceState {
-    /// The gate that the plan has come to, if nothing else keeps it where it is; with those of each step.
+    /// The hooks whose gates are asked now: those of each step, and the one that the plan has come to if nothing else keeps
+    /// it where it is. `wall`: the time of day.
     fn hooks(&self, is_held_otherwise: bool, wall: u64) -> Vec<GateHook> {
-        let Some(release) = self.durable.release.as_ref().filter(|_| !self.durable.stopped) else { return Vec::new() };
+        let asks = self.gates.all().next().is_some() && !self.durable.stopped;
+        let Some(release) = self.durable.release.as_ref().filter(|_| asks) else { return Vec::new() };
         let owes = |hook: &GateHook| !self.gates.owing(*hook, &self.durable).is_empty();
         let next = |hooks: &[GateHook]| hooks.iter().copied().find(owes);
         match release.phase {
@@ -104,7 +106,7 @@ impl ServiceUpdate<'_> {
         self.preflighted(rollout, Ok(said))
     }
 
-    /// At a tick: asks the gates whose time has come. `others`: what keeps the rollout where it is, except gates.
+    /// At a tick: asks the gates whose time has come. `reasons`: what keeps the rollout where it is.
     pub(super) fn ask_gates(&mut self, reasons: &[WaitReason]) -> Vec<Effect> {
         let is_held = reasons.iter().any(|reason| !matches!(reason, WaitReason::Gate { .. }));
         let wall = self.wall();
