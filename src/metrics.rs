@@ -40,6 +40,7 @@ pub fn collect(counters: &Counters, snapshot: &RoutingSnapshot) -> Vec<Family> {
     let mut families = of_routes(counters, snapshot);
     families.extend(of_services(counters, snapshot));
     families.extend(guard::of_guard(counters));
+    families.extend(guard::of_gates(counters));
     families.extend(notices::of_notices(counters));
     families.extend(health::of_health(counters));
     families.extend(suites::of_suites(counters));

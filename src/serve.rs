@@ -5,6 +5,7 @@ mod figure_answers;
 mod file_changes;
 mod outside_figures;
 mod reload;
+mod rollout_gates;
 mod shutdown;
 mod silent_sides;
 mod validation_runs;
@@ -30,6 +31,7 @@ use crate::serve::silent_sides::ActiveSides;
 use config::watch::{FileStamps, FileWatch};
 use config::{self, MainConfig, OwnListeners, RoutingConfig, RoutingContext};
 use health::{self, HealthBoard};
+use judgement::rollout::gates::GateRequest;
 use judgement::rollout::{MetricRequest, PreflightRequest, ProbeRequest, SuiteRun};
 use memory::counters::{Counters, Shard, count, raise};
 use memory::snapshot::{SnapshotPublisher, SnapshotReader};
@@ -94,12 +96,12 @@ pub fn start(settings: &MainConfig) -> anyhow::Result<Running> {
     let (access, access_writer) = open_access_log(settings, &counters)?.unzip();
     let runtime = admin_runtime()?;
     let restored = Restored::open(settings, &counters, sockets.admin_address)?;
-    let Restored { published, snapshots, keyring, local_token, preflights, suite_runs, probes, questions, sidecar } =
+    let Restored { published, snapshots, keyring, local_token, preflights, suite_runs, probes, others, sidecar } =
         restored;
     let started = StartedSidecar::start(settings, sidecar, (routing, context), &runtime, &counters)?;
     let StartedSidecar { sidecar, sidecar_thread, resolver, announcer, loaded } = started;
     let health = HealthBoard::new(published.clone(), counters.clone());
-    look_after_health(&runtime, &health, &sidecar, (probes, questions));
+    look_after_health(&runtime, &health, &sidecar, (probes, others));
     let (validation, runs) = validation_runs::start(settings, &published, &sockets.addresses, (&sidecar, &counters))?;
     validation.spawn(candidate_checks::keep(suite_runs, runs.clone(), sidecar.clone()));
     let tries = PreflightContext { published: published.clone(), health: health.clone(), runs: runs.clone() };
@@ -157,11 +159,18 @@ fn look_after_health(
     runtime: &Runtime,
     health: &HealthBoard,
     sidecar: &SidecarHandle,
-    (probes, questions): (mpsc::Receiver<ProbeRequest>, mpsc::Receiver<MetricRequest>),
+    (probes, others): (mpsc::Receiver<ProbeRequest>, OutsideQuestions),
 ) {
     runtime.spawn(health::run(health.clone(), sidecar.clone()));
     runtime.spawn(silent_sides::answer_all(probes, health.clone(), sidecar.clone()));
-    runtime.spawn(outside_figures::ask_all(questions, health.published().clone(), sidecar.clone()));
+    runtime.spawn(outside_figures::ask_all(others.figures, health.published().clone(), sidecar.clone()));
+    runtime.spawn(rollout_gates::ask_all(others.gates, health.published().clone(), sidecar.clone()));
+}
+
+/// The sidecar's questions to other systems.
+struct OutsideQuestions {
+    figures: mpsc::Receiver<MetricRequest>,
+    gates: mpsc::Receiver<GateRequest>,
 }
 
 /// Two of the dependencies each bring a crypto provider, so rustls must be told which one to use.
@@ -221,7 +230,7 @@ struct Restored {
     preflights: mpsc::Receiver<PreflightRequest>,
     suite_runs: mpsc::Receiver<SuiteRun>,
     probes: mpsc::Receiver<ProbeRequest>,
-    questions: mpsc::Receiver<MetricRequest>,
+    others: OutsideQuestions,
 }
 
 impl Restored {
@@ -237,13 +246,16 @@ impl Restored {
         let (to_preflights, preflights) = mpsc::channel(PREFLIGHTS);
         let (to_suites, suite_runs) = mpsc::channel(PREFLIGHTS);
         let (to_probes, probes) = mpsc::channel(PREFLIGHTS);
-        let (to_questions, questions) = mpsc::channel(QUESTIONS);
+        let (to_figures, figures) = mpsc::channel(QUESTIONS);
+        let (to_gates, gates) = mpsc::channel(QUESTIONS);
         let sidecar = Sidecar::new(restored, publisher, counters.clone(), journal)
             .with_preflights(to_preflights)
             .with_validations(to_suites)
             .with_probes(to_probes)
-            .with_questions(to_questions);
-        Ok(Restored { sidecar, published, snapshots, keyring, local_token, preflights, suite_runs, probes, questions })
+            .with_questions(to_figures)
+            .with_gates(to_gates);
+        let others = OutsideQuestions { figures, gates };
+        Ok(Restored { sidecar, published, snapshots, keyring, local_token, preflights, suite_runs, probes, others })
     }
 }
 

@@ -1,5 +1,6 @@
 //! The binary, as a user types it.
 
+use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 use std::process::{Command, Output};
 
@@ -74,7 +75,13 @@ fn the_example_files_are_good() {
     let config = Path::new(env!("CARGO_MANIFEST_DIR")).join("config");
     let output = cutover(&config, &["check"]);
     assert_eq!(text(&output.stdout), "ok: 1 service\n", "{}", text(&output.stderr));
-    let output = cutover(&config, &["check", "--routing", "every-key.toml"]);
+    // Secrets are read with the file, and stand beside it.
+    let dir = tempfile::tempdir().unwrap();
+    std::fs::copy(config.join("every-key.toml"), dir.path().join("every-key.toml")).unwrap();
+    let secret = dir.path().join("gate.secret");
+    std::fs::write(&secret, "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw").unwrap();
+    std::fs::set_permissions(&secret, std::fs::Permissions::from_mode(0o600)).unwrap();
+    let output = cutover(dir.path(), &["check", "--routing", "every-key.toml"]);
     assert_eq!(text(&output.stdout), "ok: 2 services\n", "{}", text(&output.stderr));
 }
 

@@ -46,6 +46,7 @@ mod refusals;
 mod reload;
 mod report;
 mod rollback;
+mod rollout_gates;
 mod rollouts;
 mod routing;
 mod safe_releases;

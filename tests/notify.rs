@@ -91,7 +91,7 @@ fn those(origin: &Origin, pointer: &str, value: &str) -> Vec<(Request, Value)> {
 }
 
 /// As the specification has it, written anew.
-fn is_signed(request: &Request, secret: &str) -> bool {
+pub fn is_signed(request: &Request, secret: &str) -> bool {
     let key = BASE64_STANDARD.decode(&secret["whsec_".len()..]).unwrap();
     let mut mac = Hmac::<sha2::Sha256>::new_from_slice(&key).unwrap();
     for part in [request.header("webhook-id").unwrap(), ".", request.header("webhook-timestamp").unwrap(), "."] {

@@ -8,6 +8,7 @@ use crate::admin::input::Query;
 use crate::admin::traffic::routes_of;
 use judgement::rollout::RolloutError;
 use judgement::rollout::forecast::{ForecastTraffic, forecast};
+use judgement::rollout::gates::GateView;
 use memory::clock;
 use memory::counters::RouteCounters;
 
@@ -73,6 +74,15 @@ pub async fn show(api: &Api, service: Option<&str>, asked: PlanQuery) -> Result<
     plan.notes.extend(before.map(|before| {
         format!("{} was rolled back before (entry {}): it is deployed only with `force`", before.version, before.entry)
     }));
+    plan.notes.extend(waits_for(&view.rollout_gates));
     (plan.version, plan.functions) = (version, functions);
     Ok(json(&plan, None))
+}
+
+/// The gates that hold a rollout, in words.
+fn waits_for(gates: &[GateView]) -> Option<String> {
+    let holds = |gate: &&GateView| gate.hook.confirms() || gate.hook.counts();
+    let named = gates.iter().filter(holds).map(|gate| format!("`{}` ({})", gate.name, gate.hook.name()));
+    let named: Vec<String> = named.collect();
+    (!named.is_empty()).then(|| format!("not counted is how long gates take: {}", named.join(", ")))
 }

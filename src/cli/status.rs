@@ -13,7 +13,7 @@ use judgement::printable::visible_json;
 use judgement::rollout::release::RolloutPhase;
 use judgement::rollout::view::GuardView;
 use judgement::time::Millis;
-use wire::{DEPLOYMENT, HealthReport, Service, ServiceHealth, Status};
+use wire::{DEPLOYMENT, GateSummary, HealthReport, Service, ServiceHealth, Status};
 
 #[derive(Debug, clap::Args)]
 pub struct StatusArgs {
@@ -193,6 +193,7 @@ fn remarks(service: &Service) -> Vec<(Tone, String)> {
         }
     }
     notes.extend(figures(service));
+    notes.extend(failed_gates(service));
     let overlay = &service.overlay;
     let set: Vec<&str> =
         overlay.rules.iter().chain(&overlay.triggers).chain(&overlay.health_off).map(String::as_str).collect();
@@ -220,8 +221,19 @@ fn figures(service: &Service) -> impl Iterator<Item = (Tone, String)> {
             "no_data" => format!("{}: no figure: {}", metric.name, metric.why),
             _ => metric.why.clone(),
         };
-        let age = metric.age_ms.map_or(String::new(), |age| format!(" ({} ago)", Millis(age / 1000 * 1000)));
+        let age = metric.age_ms.map_or(String::new(), |age| format!(" ({} ago)", Millis(age).whole_seconds()));
         (tone, format!("{}: metric {words}{age}", service.service))
+    })
+}
+
+/// The gates that have failed, while they say something about this rollout. Those that it waits for are told of there, and
+/// that a rollback is not asked for is no failure.
+fn failed_gates(service: &Service) -> impl Iterator<Item = (Tone, String)> {
+    let failed = |gate: &&GateSummary| gate.verdict == "failed" && gate.hook.is_told();
+    service.gates.iter().filter(failed).map(|gate| {
+        let age = gate.age_ms.map_or(String::new(), |age| format!(", told {} ago", Millis(age).whole_seconds()));
+        let (name, hook) = (&gate.name, gate.hook.name());
+        (Tone::Warning, format!("{}: gate `{name}` ({hook}): {}{age}", service.service, gate.why))
     })
 }
 

@@ -72,6 +72,27 @@ pub fn of_guard(counters: &Counters) -> Vec<Family> {
     families
 }
 
+/// What gates of rollouts have answered.
+pub fn of_gates(counters: &Counters) -> Vec<Family> {
+    let mut asked = Family::counter(
+        "rollout_gate_asked_total",
+        "Answers of gates, and questions that got none, retries not counted.",
+        &["service", "gate", "hook"],
+    );
+    let mut failed = Family::counter(
+        "rollout_gate_failed_total",
+        "Those that did not pass: other statuses than 200 to 299, and no answer.",
+        &["service", "gate", "hook"],
+    );
+    for (service, judged) in counters.judged() {
+        for ((gate, hook), gauge) in &judged.gates {
+            asked.count(&[&service, gate, hook], gauge.asked);
+            failed.count(&[&service, gate, hook], gauge.failed);
+        }
+    }
+    vec![asked, failed]
+}
+
 const fn name_of(verdict: &Verdict) -> &'static str {
     match verdict {
         Verdict::Healthy => "healthy",

@@ -5,6 +5,7 @@ mod access;
 mod admin;
 mod edits;
 pub mod files;
+mod gate;
 mod guard;
 mod health;
 mod main;

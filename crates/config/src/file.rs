@@ -3,6 +3,7 @@
 //! book are derived from these types, so every key states its meaning, default and unit.
 
 mod edits;
+mod gate;
 mod health;
 mod main;
 mod metric;
@@ -19,6 +20,7 @@ use schemars::JsonSchema;
 use serde::Deserialize;
 
 pub use edits::EditsFile;
+pub use gate::GateFile;
 pub use health::{HealthAction, HealthFile, HttpFile, ProbeMethod, RedisFile, SqlFile};
 pub use main::{
     AccessLogFile, AdminFile, CertificateFile, LimitsFile, MainFile, ProxyFile, SidecarFile, StateFile, TlsFile,

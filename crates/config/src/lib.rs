@@ -32,10 +32,12 @@ use crate::file::{MainFile, RoutingFile, SuiteFile};
 use crate::read::{FileProblem, MAX_BYTES, ProblemSeverity, SourceFile};
 use judgement::guard::GuardPolicy;
 use judgement::rollout::freeze_window::FreezeWindow;
+use judgement::rollout::gates::RolloutGate;
 use judgement::rollout::plan::RolloutPlan;
 use judgement::rollout::{FilePlace, RuntimeOverrides, SplitRequest};
 use judgement::time::Millis;
 use judgement::traffic;
+use memory::snapshot::gate_call::GateCall;
 use memory::snapshot::health_check::HealthCheck;
 use memory::snapshot::outside_question::OutsideQuestion;
 use memory::snapshot::{OriginSettings, ServiceTerms};
@@ -231,6 +233,9 @@ pub struct ServiceConfig {
     pub health: Vec<HealthCheck>,
     /// One for each metric of the policy.
     pub questions: Vec<OutsideQuestion>,
+    /// The other systems that a rollout asks or tells, and how each of them is asked.
+    pub gates: Vec<RolloutGate>,
+    pub gate_calls: Vec<GateCall>,
     pub rescue: bool,
     pub websocket: bool,
     /// By route, `default` first.

@@ -11,6 +11,10 @@ mod figure_history;
 mod file_locks;
 pub mod forecast;
 pub mod freeze_window;
+mod gate_history;
+pub mod gate_hook;
+mod gated;
+pub mod gates;
 mod guard_changes;
 mod health_events;
 mod held_rollback;
@@ -46,6 +50,7 @@ use crate::guard::outside_metric::{FigureRecord, MeasuredFigures};
 use crate::guard::window::JudgedTotals;
 use crate::guard::{GuardPolicy, Judgement, Observation};
 use crate::rollout::freeze_window::FreezeWindow;
+use crate::rollout::gates::{GateAnswer, GateRequest, RolloutGate};
 use crate::rollout::ledger::RolloutLedger;
 use crate::rollout::plan::{RolloutPlan, WarmUp};
 use crate::time::Millis;
@@ -94,6 +99,8 @@ pub struct LoadedService {
     pub premises: FilePremises,
     /// When deploys and steps are frozen, again and again.
     pub freezes: Vec<FreezeWindow>,
+    /// The other systems that a rollout asks or tells.
+    pub gates: Vec<RolloutGate>,
     /// If active did not answer when Cutover started without the state of before: it decides who is active.
     pub silent: Option<SilentActive>,
 }
@@ -131,6 +138,8 @@ pub enum Event {
     Probed { service: String, number: u32, result: Result<String, String> },
     /// The answer of another system: figures, or why there are none.
     Measured { order: MetricRequest, answer: Result<MeasuredFigures, String> },
+    /// The answer of a gate.
+    Gated { order: GateRequest, answer: GateAnswer },
     /// What health checks found about an environment. `rollback`: roll a new side back if it is down. `quiet`: tell
     /// nobody.
     Health { service: String, environment: Environment, up: bool, why: String, rollback: bool, quiet: bool },
@@ -162,6 +171,8 @@ pub enum Effect {
     Probe(ProbeRequest),
     /// Ask another system, and report the answer as [`Event::Measured`].
     Measure(MetricRequest),
+    /// Ask or tell a gate, and report the answer as [`Event::Gated`].
+    AskGate(GateRequest),
     /// Run the suites of a step, and report the result as [`Event::Validated`].
     Validate(SuiteRun),
     /// Store how far a service is, without an entry, so that a restart continues from there.
@@ -228,9 +239,10 @@ pub enum ChangeKind {
     /// A version starts, and the result of its preflight.
     Deploy,
     Preflight,
-    /// A step of the plan, and that its suites have passed.
+    /// A step of the plan, and that its suites, or one of its gates, have passed.
     Step,
     Validated,
+    Gate,
     Resume,
     Approve,
     Promote,
@@ -305,6 +317,9 @@ pub struct JournalChange {
     /// The figure from elsewhere that it is founded on: enough to judge again.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub figure: Option<FigureRecord>,
+    /// The gate whose answer it follows from.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub gate: Option<String>,
     /// What the rollout has cost so far, or in the end.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub ledger: Option<RolloutLedger>,
@@ -366,7 +381,9 @@ impl JournalChange {
             | ChangeKind::SharedFate
             | ChangeKind::ActiveBroken
             | ChangeKind::Deadline => AnnouncementLevel::Critical,
-            ChangeKind::Pause if self.is_by(Component::Guard) || held => AnnouncementLevel::Critical,
+            ChangeKind::Pause if self.is_by(Component::Guard) || held || self.gate.is_some() => {
+                AnnouncementLevel::Critical
+            }
             ChangeKind::Warning
             | ChangeKind::Waiting
             | ChangeKind::Caution

@@ -32,6 +32,11 @@ impl Millis {
         Millis(self.0.saturating_add(length.0))
     }
 
+    /// Without the part of a second.
+    pub const fn whole_seconds(self) -> Millis {
+        Millis(self.0 / 1000 * 1000)
+    }
+
     pub fn as_duration(self) -> std::time::Duration {
         std::time::Duration::from_millis(self.0)
     }

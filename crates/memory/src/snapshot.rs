@@ -3,6 +3,7 @@
 //! A request loads the snapshot once and keeps it: one request sees one generation, whatever is published meanwhile.
 //! The only ArcSwap.
 
+pub mod gate_call;
 pub mod health_check;
 pub mod outside_question;
 pub mod secret_url;
@@ -18,6 +19,7 @@ use rustls::ClientConfig;
 use rustls::pki_types::ServerName;
 
 use crate::counters::{DistinctKeys, EndpointLimit, EndpointRest, OrdinalCounter, RescueBudget, RouteCounters};
+use crate::snapshot::gate_call::GateCall;
 use crate::snapshot::health_check::HealthCheck;
 use crate::snapshot::outside_question::OutsideQuestion;
 use judgement::time::Millis;
@@ -225,6 +227,8 @@ pub struct ServedService {
     pub checks: Arc<[Arc<HealthCheck>]>,
     /// What other systems are asked while a version is on trial.
     pub questions: Arc<[Arc<OutsideQuestion>]>,
+    /// How the gates of its rollouts are asked.
+    pub gates: Arc<[Arc<GateCall>]>,
     pub rescue: bool,
     /// Whether clients may turn a connection into a WebSocket.
     pub websocket: bool,

@@ -101,24 +101,44 @@ impl NoticeClient {
         patience: Duration,
         most: usize,
     ) -> Result<(StatusCode, Vec<u8>), String> {
-        let client = self.for_url(url).as_ref().map_err(String::clone)?;
-        let request = match body {
-            Some(body) => client.post(url.clone()).body(body),
-            None => client.get(url.clone()),
-        };
-        let why = |error: reqwest::Error| match error.is_timeout() {
-            true => "timed out".to_owned(),
-            false => root_cause(&error.without_url()),
-        };
-        let mut response = request.headers(headers).timeout(patience).send().await.map_err(why)?;
+        let mut response = self.answer(url, headers, body, patience).await?;
         let mut read = Vec::new();
-        while let Some(chunk) = response.chunk().await.map_err(why)? {
+        while let Some(chunk) = response.chunk().await.map_err(in_words)? {
             read.extend_from_slice(&chunk);
             if read.len() > most {
                 return Err(format!("its answer is longer than {most} bytes"));
             }
         }
         Ok((response.status(), read))
+    }
+
+    /// Posts something once, and returns the status. What else is answered is not read.
+    ///
+    /// # Errors
+    /// Why there is no answer, without the URL; `timed out` after `patience`.
+    pub async fn status(
+        &self,
+        url: &Url,
+        headers: HeaderMap,
+        body: String,
+        patience: Duration,
+    ) -> Result<StatusCode, String> {
+        Ok(self.answer(url, headers, Some(body), patience).await?.status())
+    }
+
+    async fn answer(
+        &self,
+        url: &Url,
+        headers: HeaderMap,
+        body: Option<String>,
+        patience: Duration,
+    ) -> Result<reqwest::Response, String> {
+        let client = self.for_url(url).as_ref().map_err(String::clone)?;
+        let request = match body {
+            Some(body) => client.post(url.clone()).body(body),
+            None => client.get(url.clone()),
+        };
+        request.headers(headers).timeout(patience).send().await.map_err(in_words)
     }
 
     /// Makes one attempt. A response that contains one of the `secrets` is not shown.
@@ -144,14 +164,21 @@ impl NoticeClient {
         let after = after.map(|seconds: u32| Millis::seconds(u64::from(seconds)));
         let why = format!("receiver returned {status}{}", excerpt(response, secrets).await);
         match status {
-            StatusCode::REQUEST_TIMEOUT | StatusCode::TOO_EARLY | StatusCode::TOO_MANY_REQUESTS => {
-                Delivery::Again { why, after }
-            }
-            _ if status.is_server_error() => Delivery::Again { why, after },
+            _ if is_temporary(status) => Delivery::Again { why, after },
             _ if status.is_redirection() => Delivery::Refused(format!("{why} (redirects are not followed)")),
             _ => Delivery::Refused(why),
         }
     }
+}
+
+/// Whether a refusal may have passed the next time.
+pub fn is_temporary(status: StatusCode) -> bool {
+    matches!(status, StatusCode::REQUEST_TIMEOUT | StatusCode::TOO_EARLY | StatusCode::TOO_MANY_REQUESTS)
+        || status.is_server_error()
+}
+
+fn in_words(error: reqwest::Error) -> String {
+    if error.is_timeout() { "timed out".to_owned() } else { root_cause(&error.without_url()) }
 }
 
 fn base() -> reqwest::ClientBuilder {

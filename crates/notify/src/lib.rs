@@ -42,7 +42,9 @@ use memory::counters::Counters;
 use sidecar::RecordedAnnouncement;
 
 pub use delivery::Delivery;
-pub use http::{NoticeClient, harmless};
+pub use http::{NoticeClient, harmless, is_temporary};
+pub use notice::plain_text;
+pub use webhook::signed;
 
 /// How long waiting notices may take at shutdown: a restart must not wait for a sink that is gone.
 const SHUTDOWN_TIMEOUT: Duration = Duration::from_secs(2);

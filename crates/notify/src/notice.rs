@@ -5,7 +5,7 @@ use serde::Serialize;
 
 use crate::evidence::{self, NoticeEvidence};
 use judgement::printable::visible;
-use judgement::rollout::{AnnouncementLevel, ChangeKind, ledger};
+use judgement::rollout::{Announcement, AnnouncementLevel, ChangeKind, ledger};
 use judgement::time::rfc3339;
 use judgement::traffic::Environment;
 use judgement::traffic::split::Weight;
@@ -90,21 +90,26 @@ impl From<&ledger::RolloutLedger> for NoticeLedger {
     }
 }
 
+/// The text of an announcement, as others may have it.
+pub fn plain_text(announcement: &Announcement) -> String {
+    // The lines of the file that a reload changed are what `cutover explain` is for.
+    let is_reload = announcement.kind == ChangeKind::Reload;
+    let text = announcement.text.lines().next().filter(|_| is_reload).unwrap_or(&announcement.text);
+    visible(text).into_owned()
+}
+
 impl Notice {
     pub fn of(news: &RecordedAnnouncement) -> Notice {
         let announcement = &news.announcement;
         let entry = news.entry.as_deref();
         let at = entry.map_or_else(clock::wall_millis, |entry| entry.at);
-        // The lines of the file that a reload changed are what `cutover explain` is for.
-        let is_reload = announcement.kind == ChangeKind::Reload;
-        let text = announcement.text.lines().next().filter(|_| is_reload).unwrap_or(&announcement.text);
         Notice {
             id: format!("msg_{at}_{}", announcement.entry),
             at,
             level: announcement.level,
             service: announcement.service.clone(),
             kind: announcement.kind.name(),
-            text: visible(text).into_owned(),
+            text: plain_text(announcement),
             who: entry.map(|entry| visible(&entry.change.who).into_owned()),
             entry: Some(announcement.entry),
             generation: entry.map(|entry| entry.change.generation),

@@ -3,6 +3,7 @@
 use base64::Engine;
 use base64::prelude::BASE64_STANDARD;
 use hmac::{Hmac, KeyInit, Mac};
+use http::header::InvalidHeaderValue;
 use http::{HeaderMap, HeaderValue};
 use serde::Serialize;
 use sha2::Sha256;
@@ -31,22 +32,29 @@ pub async fn send(
 ) -> Delivery {
     let notice = message.notice.as_ref();
     let body = body(notice);
+    match signed(keys.reveal(), &notice.id, &body) {
+        Ok(headers) => client.post(url.reveal(), headers, body, &[]).await,
+        Err(error) => Delivery::Refused(error.to_string()),
+    }
+}
+
+/// The headers that sign a body, for one attempt to send it. `id`: the same for every attempt.
+///
+/// # Errors
+/// The id cannot be in a header.
+pub fn signed(keys: &[Vec<u8>], id: &str, body: &str) -> Result<HeaderMap, InvalidHeaderValue> {
     // The time of this attempt, because receivers refuse old timestamps.
     let timestamp = clock::wall_millis() / 1000;
-    let signatures: Vec<String> =
-        keys.reveal().iter().filter_map(|key| signature(key, &notice.id, timestamp, &body)).collect();
+    let signatures: Vec<String> = keys.iter().filter_map(|key| signature(key, id, timestamp, body)).collect();
     let mut headers = HeaderMap::new();
     for (name, value) in [
-        ("webhook-id", notice.id.clone()),
-        ("webhook-timestamp", timestamp.to_string()),
-        ("webhook-signature", signatures.join(" ")),
+        ("webhook-id", id),
+        ("webhook-timestamp", &timestamp.to_string()),
+        ("webhook-signature", &signatures.join(" ")),
     ] {
-        match HeaderValue::from_str(&value) {
-            Ok(value) => headers.insert(name, value),
-            Err(error) => return Delivery::Refused(error.to_string()),
-        };
+        headers.insert(name, HeaderValue::from_str(value)?);
     }
-    client.post(url.reveal(), headers, body, &[]).await
+    Ok(headers)
 }
 
 fn body(notice: &Notice) -> String {

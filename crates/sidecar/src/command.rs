@@ -9,6 +9,7 @@ use tokio::sync::broadcast;
 use crate::ResolvedRouting;
 use crate::journal::JournalEntry;
 use judgement::guard::outside_metric::MeasuredFigures;
+use judgement::rollout::gates::{GateAnswer, GateRequest};
 use judgement::rollout::view::ServiceView;
 use judgement::rollout::{
     Announcement, AuditRemark, Event, GuardInsight, MetricRequest, OperatorCommand, RolloutError, RuntimeOverrides,
@@ -183,6 +184,11 @@ impl SidecarHandle {
     /// Reports what another system has answered: figures, or why there are none.
     pub fn measured(&self, order: MetricRequest, answer: Result<MeasuredFigures, String>) {
         let _ = self.inputs.send(SidecarInput::Event(Event::Measured { order, answer }));
+    }
+
+    /// Reports what a gate has answered.
+    pub fn gated(&self, order: GateRequest, answer: GateAnswer) {
+        let _ = self.inputs.send(SidecarInput::Event(Event::Gated { order, answer }));
     }
 
     /// Reports the result of a step's suites: a summary such as `12 cases`, or why they did not pass.

@@ -54,6 +54,7 @@ impl ResolvedRouting {
                 plan: config.plan.clone(),
                 premises: premises_of(config),
                 freezes: config.freezes.clone(),
+                gates: config.gates.clone(),
                 silent: self.silent.get(&config.traffic.name).cloned(),
             })
             .collect()
@@ -104,7 +105,18 @@ impl CurrentRouting {
             let shares = shares.filter(|rule| matches!(rule.answer, judgement::traffic::rule::RuleTarget::Share(_)));
             let share_turns = shares.map(|rule| counters.turns(&name, &format!("rule {}", rule.name))).collect();
             let routes = routes_of(&config);
-            let ServiceConfig { traffic, origins, health, questions, rescue, websocket, deadlines, terms, .. } = config;
+            let ServiceConfig {
+                traffic,
+                origins,
+                health,
+                questions,
+                gate_calls,
+                rescue,
+                websocket,
+                deadlines,
+                terms,
+                ..
+            } = config;
             services.push(Arc::new(ServedService {
                 budget: counters.budget(&name),
                 keys: counters.keys(&name),
@@ -118,6 +130,7 @@ impl CurrentRouting {
                 origins,
                 checks: health.into_iter().map(Arc::new).collect(),
                 questions: questions.into_iter().map(Arc::new).collect(),
+                gates: gate_calls.into_iter().map(Arc::new).collect(),
                 rescue,
                 websocket,
                 name: name.clone(),

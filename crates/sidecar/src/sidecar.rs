@@ -17,6 +17,7 @@ use crate::routing::{CurrentRouting, ResolvedRouting};
 use crate::sidecar::work_queues::WorkQueues;
 use judgement::guard::Verdict;
 use judgement::guard::outside_metric::MeasuredFigures;
+use judgement::rollout::gates::{GateAnswer, GateRequest};
 use judgement::rollout::{
     Announcement, AnnouncementLevel, ChangeKind, Component, Effect, Event, GuardInsight, JournalChange, MetricRequest,
     OperatorCommand, RolloutError, RuntimeOverrides, State,
@@ -174,6 +175,7 @@ impl Sidecar {
                 }
             }
             SidecarInput::Event(Event::Measured { order, answer }) => self.measured(order, answer, now),
+            SidecarInput::Event(Event::Gated { order, answer }) => self.gated(order, answer, now),
             SidecarInput::Event(event) => self.apply(event, now),
             SidecarInput::Status(answer) => {
                 let _ = answer.try_send(SidecarStatus {
@@ -237,7 +239,11 @@ impl Sidecar {
         // After a restart no entry has reported the phase yet.
         for name in names {
             let named = self.state.policy(&name).map(|policy| policy.metrics.as_slice()).unwrap_or_default();
-            self.counters.judge(&name, |judged| judged.keep_figures(named));
+            let gates = self.state.gates(&name);
+            self.counters.judge(&name, |judged| {
+                judged.keep_figures(named);
+                judged.keep_gates(&gates);
+            });
             if let Some(release) = self.state.durable(&name).and_then(|durable| durable.release.as_ref()) {
                 self.counters.judge(&name, |judged| judged.phase = Some(release.phase));
             }
@@ -284,6 +290,12 @@ impl Sidecar {
         self.apply(Event::Measured { order, answer }, now);
     }
 
+    /// The answer of a gate: counted, and taken in.
+    fn gated(&mut self, order: GateRequest, answer: GateAnswer, now: Millis) {
+        self.counters.judge(&order.service, |judged| judged.gated(&order, answer.is_ok()));
+        self.apply(Event::Gated { order, answer }, now);
+    }
+
     /// The runtime overrides of each service.
     pub fn overs(&self) -> BTreeMap<String, RuntimeOverrides> {
         self.state.overs()
@@ -314,6 +326,7 @@ impl Sidecar {
             match effect {
                 Effect::Preflight(order) => self.request_preflight(order, now),
                 Effect::Measure(order) => self.request_figure(order, now),
+                Effect::AskGate(order) => self.request_gate(order, now),
                 Effect::Probe(order) => self.request_probe(order, now),
                 Effect::Validate(order) => self.request_suites(order, now),
                 Effect::Keep(service) => {
@@ -386,9 +399,10 @@ impl Sidecar {
 
     fn count_rollback(&self, change: &JournalChange) {
         let verdict = change.evidence.as_ref().map(|evidence| (&evidence.judgement.verdict, &evidence.sight));
-        let reason = match (verdict, &change.figure) {
-            (Some((Verdict::Unhealthy(reason), _)), _) => reason.name.as_str(),
-            (_, Some(figure)) => figure.metric.name.as_str(),
+        let reason = match (verdict, &change.figure, &change.gate) {
+            (Some((Verdict::Unhealthy(reason), _)), ..) => reason.name.as_str(),
+            (_, Some(figure), _) => figure.metric.name.as_str(),
+            (.., Some(gate)) => gate,
             // The plan itself rolls back only for failing suites.
             _ if change.is_by(Component::Plan) => "suites",
             _ => "asked for",

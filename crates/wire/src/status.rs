@@ -5,6 +5,8 @@ use utoipa::ToSchema;
 
 use super::Side;
 use judgement::rollout::FigureView;
+use judgement::rollout::gate_hook::GateHook;
+use judgement::rollout::gates::GateView;
 use judgement::rollout::ledger::RolloutLedger;
 use judgement::rollout::release::RolloutPhase;
 use judgement::rollout::view::{GuardView, RolloutView, ServiceView};
@@ -40,6 +42,9 @@ pub struct Service {
     /// The origins that deploys have set, if they differ from the file's.
     pub origins: EnvironmentPair,
     pub guard: GuardSummary,
+    /// The other systems that a rollout asks before it goes on, or tells what it has done.
+    #[serde(default)]
+    pub gates: Vec<GateSummary>,
     /// What the rollout has cost so far.
     pub ledger: Option<RolloutCost>,
     /// Versions that cannot be deployed again without `force`.
@@ -187,6 +192,30 @@ impl From<FigureView> for MetricFigure {
     }
 }
 
+/// Another system that a rollout asks or tells, with its last answer.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
+#[schema(as = Gate)]
+pub struct GateSummary {
+    pub name: String,
+    /// When it is asked: one of `confirm-rollout`, `pre-rollout`, `rollout`, `confirm-traffic-increase`,
+    /// `confirm-promotion`, `post-rollout`, `rollback` and `event`.
+    #[schema(value_type = String)]
+    pub hook: GateHook,
+    /// One of `passed`, `failed` and `not_asked`.
+    pub verdict: String,
+    /// The time since it was asked.
+    pub age_ms: Option<u64>,
+    /// What it answered.
+    pub why: String,
+}
+
+impl From<GateView> for GateSummary {
+    fn from(view: GateView) -> GateSummary {
+        let GateView { name, hook, verdict, age_ms, why } = view;
+        GateSummary { name, hook, verdict: verdict.to_owned(), age_ms: age_ms.map(|age| age.0), why }
+    }
+}
+
 /// What a rollout has cost its clients.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[schema(as = Cost)]
@@ -276,6 +305,7 @@ impl Service {
             versions: view.versions.into(),
             origins: view.origins.into(),
             guard: view.guard.into(),
+            gates: view.rollout_gates.into_iter().map(GateSummary::from).collect(),
             ledger: view.ledger.map(RolloutCost::from),
             quarantine: view
                 .quarantine

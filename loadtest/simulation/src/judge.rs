@@ -121,6 +121,7 @@ impl SimulatedJudge {
                 plan: RolloutPlan::standard(),
                 premises: FilePremises::default(),
                 freezes: Vec::new(),
+                gates: Vec::new(),
                 silent: None,
             }]),
             0,

@@ -159,15 +159,7 @@ impl<'t> Typed<'t> {
                 "the webhook has no `secret_file`: its receiver could not tell real messages from forged ones",
                 HOW,
             ),
-            Some(at) => self.secret(at).and_then(|text| {
-                let keys: Option<Vec<Vec<u8>>> = text.lines().map(|line| key(line.trim())).collect();
-                if keys.is_none() {
-                    let (least, most) = KEY_BYTES.into_inner();
-                    let message = format!("a webhook's secret is `whsec_` and {least} to {most} bytes in base64");
-                    self.source.problem(at.span.clone(), message, Some(HOW.to_owned()));
-                }
-                keys
-            }),
+            Some(at) => self.secret(at).and_then(|text| signing_keys(self.source, &at.span, &text, HOW)),
         };
         Some(NotifyChannel::Webhook { url: url?, keys: Secret::new(keys?) })
     }
@@ -335,6 +327,17 @@ pub fn secret(source: &mut SourceFile, at: &At<String>, path: &Path) -> Option<S
         false => source.problem(at.span.clone(), message, hint),
     }
     None
+}
+
+/// The keys of a signature, from a text with a secret on each line.
+pub fn signing_keys(source: &mut SourceFile, span: &Range<usize>, text: &str, hint: &str) -> Option<Vec<Vec<u8>>> {
+    let keys: Option<Vec<Vec<u8>>> = text.lines().map(|line| key(line.trim())).collect();
+    if keys.is_none() {
+        let (least, most) = KEY_BYTES.into_inner();
+        let message = format!("a webhook's secret is `whsec_` and {least} to {most} bytes in base64");
+        source.problem(span.clone(), message, Some(hint.to_owned()));
+    }
+    keys
 }
 
 fn key(line: &str) -> Option<Vec<u8>> {

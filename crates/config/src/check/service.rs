@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use crate::check::origin::Place;
 use crate::check::preset::Preset;
-use crate::check::{guard, health, length, metric, origin, over, rollout, rule, terms, warn_of_fraction, word};
+use crate::check::{gate, guard, health, length, metric, origin, over, rollout, rule, terms, warn_of_fraction, word};
 use crate::file::{
     At, EnvironmentFile, Failover, RouteFile, RuleFile, ServiceFile, StickyFile, StickyTable, TimeoutsFile,
 };
@@ -51,14 +51,10 @@ pub fn check(
         rules.filter_map(|(place, typed)| rule::check(source, typed, &routes, place)).collect();
     let mut aside = Vec::new();
     rules.extend(over::rules(over, &file.rule, &routes, &mut aside));
-    let split = &file.split.as_ref().map(|at| at.value.clone()).unwrap_or_default();
-    if let Some(at) = &split.weight {
-        warn_of_fraction(source, "weight", at);
-    }
-    let ask = SplitRequest { active: word(&split.active), weight: split.weight.as_ref().map(|at| at.value.0) };
-    let sticky = split.sticky.as_ref().map_or(StickyBy::None, |at| sticky(source, at));
+    let (ask, sticky, failover_both) = split(source, file);
     let (policy, questions) = guarded(source, file, over, &mut aside);
     let plan = rollout::plan(source, file.rollout.as_ref(), context);
+    let (gates, gate_calls) = gate::all(source, file);
     let health = health::checks(source, &file.health, over);
     let [blue, green] = origins;
     let origins = [blue?, green?];
@@ -71,7 +67,7 @@ pub fn check(
             sticky,
             routes,
             rules,
-            failover_both: word(&split.failover) == Some(Failover::Both),
+            failover_both,
         },
         ask,
         lines: lines(source, typed),
@@ -81,6 +77,8 @@ pub fn check(
         origins,
         health,
         questions,
+        gates,
+        gate_calls,
         rescue: rescue(file),
         websocket: file.websocket.unwrap_or(false),
         deadlines,
@@ -90,6 +88,17 @@ pub fn check(
         named: named(file),
         aside,
     })
+}
+
+/// What is asked for the split, what keeps a client on one side, and whether active's clients may go to the candidate.
+fn split(source: &mut SourceFile, file: &ServiceFile) -> (SplitRequest, StickyBy, bool) {
+    let split = &file.split.as_ref().map(|at| at.value.clone()).unwrap_or_default();
+    if let Some(at) = &split.weight {
+        warn_of_fraction(source, "weight", at);
+    }
+    let ask = SplitRequest { active: word(&split.active), weight: split.weight.as_ref().map(|at| at.value.0) };
+    let sticky = split.sticky.as_ref().map_or(StickyBy::None, |at| sticky(source, at));
+    (ask, sticky, word(&split.failover) == Some(Failover::Both))
 }
 
 /// Whether failed requests are served again.

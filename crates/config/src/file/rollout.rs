@@ -5,7 +5,7 @@ use serde::Deserialize;
 use serde::de::{Deserializer, IntoDeserializer, Visitor};
 
 use crate::file::values::{Duration, PathPattern, Share, SuiteName, Whole, Window, Word};
-use crate::file::{At, OneOrMany};
+use crate::file::{At, GateFile, OneOrMany};
 use judgement::rollout::plan::OnFailure;
 
 /// How a version goes from no traffic to all of it.
@@ -55,6 +55,8 @@ pub struct RolloutFile {
     #[serde(rename = "return")]
     #[schemars(extend("default" = "at once"))]
     pub return_to: Option<At<ReturnFile>>,
+    /// Other systems that a rollout asks before it goes on, or tells what it has done.
+    pub gate: Vec<At<GateFile>>,
 }
 
 /// How a rollback moves the clients.

@@ -100,6 +100,10 @@ impl ServiceUpdate<'_> {
                     ChangeNote::by(Component::Plan, ChangeKind::Pause, format!("{title} is ready but frozen: {said}"));
                 self.pause(note)
             }
+            Ok(said) if self.state.holds_first_step() => {
+                self.state.gates.ready = Some(said);
+                Vec::new()
+            }
             Ok(said) => {
                 let note = ChangeNote::by(Component::Plan, ChangeKind::Preflight, format!("{title} is ready: {said}"));
                 self.alter(note, |durable| {

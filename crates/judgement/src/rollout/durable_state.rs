@@ -220,6 +220,13 @@ impl DurableState {
             Some(Release { phase: RolloutPhase::Promoted, pause: None, spent: Millis::ZERO, requests: 0, ..release });
     }
 
+    /// Whether a rollout has ended since it was like this.
+    pub(super) fn has_ended_since(&self, before: &DurableState) -> bool {
+        let place = |durable: &DurableState| durable.release.as_ref().map(|release| (release.at, release.phase));
+        let is_over = self.release.as_ref().is_some_and(|release| !release.phase.is_under_way());
+        is_over && place(before) != place(self)
+    }
+
     /// Takes back a candidate's share, or the role of the last promoted side.
     pub(super) fn roll_back(&mut self, reason: &str, entry: u64) {
         let promoted = self.has_promoted() && (self.weight.is_zero() || self.is_watching());

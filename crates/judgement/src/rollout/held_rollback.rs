@@ -32,6 +32,8 @@ pub(super) enum RollbackGround {
     Verdict,
     /// A figure from elsewhere.
     Figure,
+    /// A gate: it asks for it, or has failed too often.
+    Gate,
     /// Health checks: the side is down.
     Down,
     /// The plan: its time is over.

@@ -42,11 +42,12 @@ pub(super) struct ChangeNote {
     pub why: String,
     pub evidence: Option<JudgementRecord>,
     pub figure: Option<FigureRecord>,
+    pub gate: Option<String>,
 }
 
 impl ChangeNote {
     pub fn of(kind: ChangeKind, by: Actor, why: String) -> ChangeNote {
-        ChangeNote { kind, by, why, evidence: None, figure: None }
+        ChangeNote { kind, by, why, evidence: None, figure: None, gate: None }
     }
 
     pub fn by(component: Component, kind: ChangeKind, why: String) -> ChangeNote {
@@ -63,7 +64,7 @@ impl ChangeNote {
         let why = &self.why;
         let level = match self.kind {
             ChangeKind::Rollback | ChangeKind::Stop | ChangeKind::Deadline => AnnouncementLevel::Critical,
-            ChangeKind::Pause if self.by.who == Component::Guard.name() || after.is_held() => {
+            ChangeKind::Pause if self.by.who == Component::Guard.name() || after.is_held() || self.gate.is_some() => {
                 AnnouncementLevel::Critical
             }
             ChangeKind::Abort | ChangeKind::Monitoring => AnnouncementLevel::Warning,

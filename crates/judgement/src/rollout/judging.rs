@@ -23,9 +23,11 @@ impl ServiceUpdate<'_> {
         let wall = self.wall();
         self.state.clock(self.now, wall, answers);
         effects.extend(self.order_figures());
+        effects.extend(self.pass_gates_before_first_step());
         let reasons = self.state.waiting(self.now, wall);
         self.state.waits.clear();
         self.state.waits.extend(reasons.iter().map(WaitReason::name));
+        effects.extend(self.ask_gates(&reasons));
         effects.extend(self.advance(&reasons));
         effects.extend(self.mind_held());
         effects.extend(self.go_on_returning());

@@ -4,6 +4,8 @@ use std::collections::BTreeMap;
 
 use crate::guard::GuardPolicy;
 use crate::rollout::figure_history::OutsideFigures;
+use crate::rollout::gate_history::RolloutGates;
+use crate::rollout::gate_hook::GateHook;
 use crate::rollout::journal_entries::{ChangeNote, Component, told};
 use crate::rollout::plan::RolloutPlan;
 use crate::rollout::premises::share_a_url;
@@ -80,13 +82,14 @@ impl State {
 impl ServiceState {
     /// A service with what the file says of it now. `old`: as it was with the file before.
     fn loaded(old: Option<ServiceState>, mut durable: DurableState, loaded: LoadedService) -> ServiceState {
-        let LoadedService { service: _, routes, ask: _, policy, plan, premises, freezes, silent: _ } = loaded;
+        let LoadedService { service: _, routes, ask: _, policy, plan, premises, freezes, gates, silent: _ } = loaded;
         // The file's URL is what a person said last.
         for (origin, url) in durable.origins.iter_mut().zip(&premises.urls) {
             *origin = origin.take().filter(|origin| origin.instead_of == *url);
         }
         let Some(old) = old else {
-            return ServiceState { routes, premises, freezes, ..ServiceState::unseen(durable, policy, plan) };
+            let gates = RolloutGates::new(gates);
+            return ServiceState { routes, premises, freezes, gates, ..ServiceState::unseen(durable, policy, plan) };
         };
         for side in Environment::BOTH.into_iter().filter(|side| premises.has_moved(*side, &old.premises)) {
             *side.of_mut(&mut durable.versions) = None;
@@ -97,7 +100,8 @@ impl ServiceState {
         let returning = old.returning.filter(|_| old.premises.urls == premises.urls);
         // An answer to another question says nothing about this one.
         let figures = if old.policy.metrics == policy.metrics { old.figures } else { OutsideFigures::default() };
-        ServiceState { durable, routes, policy, plan, premises, freezes, watch, returning, figures, ..old }
+        let gates = old.gates.with(gates);
+        ServiceState { durable, routes, policy, plan, premises, freezes, watch, returning, figures, gates, ..old }
     }
 
     /// The freeze of a window that is open, and that the file no longer has: it holds until its end.
@@ -141,7 +145,12 @@ impl ServiceUpdate<'_> {
         effects.extend(self.end_without_premises(returned));
         effects.extend(self.watch_anew());
         effects.extend(silent.into_iter().flat_map(|silent| self.tell_silent(&silent)));
-        effects.extend(self.preflight().filter(|_| woken));
+        if woken {
+            effects.extend(self.preflight());
+            // Nobody knows whether it was told.
+            let owes = self.state.durable.release.as_ref().is_some_and(|release| release.gates.owed);
+            effects.extend(owes.then(|| self.tell_gates(GateHook::PostRollout, None)).into_iter().flatten());
+        }
         effects.extend(self.order_suites());
         effects
     }

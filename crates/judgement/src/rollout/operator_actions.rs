@@ -1,7 +1,9 @@
 //! What operators ask for, and what follows. Everything they may ask in every phase is decided here.
 
+use crate::rollout::gate_hook::GateHook;
 use crate::rollout::journal_entries::{Actor, ChangeNote};
 use crate::rollout::release::{Release, RolloutPhase, SuiteGate};
+use crate::rollout::service_state::ServiceState;
 use crate::rollout::service_update::ServiceUpdate;
 use crate::rollout::{
     ChangeKind, DeployFreeze, DeployRequest, DurableState, Effect, OperatorAction, PreflightRequest,
@@ -322,6 +324,7 @@ impl ServiceUpdate<'_> {
             if release.plan.deadline.is_some_and(|deadline| release.lasted >= deadline) {
                 release.lasted = Millis::ZERO;
             }
+            release.gates.waited = Millis::ZERO;
             if pause.phase == RolloutPhase::Preflight {
                 release.phase = RolloutPhase::Preflight;
                 return;
@@ -367,10 +370,17 @@ impl ServiceUpdate<'_> {
         Ok(self.promote(release, note))
     }
 
-    /// The preflight of a service that is waiting for one.
-    pub(super) fn preflight(&self) -> Option<Effect> {
-        let durable = &self.state.durable;
+    /// The preflight of a service that is waiting for one, once the gates before it have passed.
+    pub(super) fn preflight(&mut self) -> Option<Effect> {
+        let ServiceState { durable, gates, .. } = &mut *self.state;
+        gates.look(durable);
         let release = durable.release.as_ref().filter(|release| release.phase == RolloutPhase::Preflight)?;
+        gates.ready = None;
+        // A person's word is enough for a rescue.
+        gates.owes_preflight = !release.rescue && !gates.owing(GateHook::ConfirmRollout, durable).is_empty();
+        if gates.owes_preflight {
+            return None;
+        }
         Some(Effect::Preflight(PreflightRequest {
             service: self.name.to_owned(),
             rollout: durable.rollout,

@@ -4,6 +4,7 @@ use serde::{Deserialize, Serialize};
 use strum::{IntoStaticStr, VariantArray};
 
 use crate::rollout::forecast::time_of;
+use crate::rollout::gate_hook::GateProgress;
 use crate::rollout::plan::{PlanStep, RolloutPlan};
 use crate::time::Millis;
 use crate::traffic::Environment;
@@ -56,6 +57,9 @@ pub struct Release {
     /// The result of this step's suites; `None` if they are still running or there are none.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub gate: Option<SuiteGate>,
+    /// How far this step's gates are.
+    #[serde(default, skip_serializing_if = "GateProgress::is_none")]
+    pub gates: GateProgress,
     pub who: String,
     /// When it started, in milliseconds since 1970.
     pub at: u64,
@@ -134,6 +138,7 @@ impl Release {
             approved: false,
             told: false,
             gate: None,
+            gates: GateProgress::default(),
             who,
             at,
             why: None,
@@ -185,7 +190,7 @@ impl Release {
     /// Enters a step as if it had just arrived there.
     pub fn enter(&mut self, step: usize) {
         (self.step, self.spent, self.requests) = (step, Millis::ZERO, 0);
-        (self.approved, self.told, self.gate) = (false, false, None);
+        (self.approved, self.told, self.gate, self.gates) = (false, false, None, GateProgress::default());
         self.phase = if self.is_full() { RolloutPhase::Baking } else { RolloutPhase::Shifting };
         self.pause = None;
     }

@@ -81,6 +81,10 @@ impl ServiceUpdate<'_> {
             _ if self.state.durable.stopped => true,
             RollbackGround::Verdict => self.now.since(held.stood) > STANDS && held.asked.is_err(),
             RollbackGround::Figure => !self.state.figures.call_for_rollback(&self.state.policy.metrics),
+            RollbackGround::Gate => {
+                let durable = &self.state.durable;
+                !(durable.is_under_way() || durable.is_watching()) || !self.state.gates.call_for_rollback()
+            }
             RollbackGround::Down => !*side.of(&self.state.failing),
             RollbackGround::Plan => !self.state.durable.is_under_way(),
         };
@@ -90,7 +94,14 @@ impl ServiceUpdate<'_> {
         let held = self.state.held.take().filter(|held| held.told);
         let told = held.map(|held| {
             let why = format!("{side} is well again: it stays, and is not rolled back");
-            let note = ChangeNote { kind: ChangeKind::RollbackDropped, why, evidence: None, figure: None, ..held.note };
+            let note = ChangeNote {
+                kind: ChangeKind::RollbackDropped,
+                why,
+                evidence: None,
+                figure: None,
+                gate: None,
+                ..held.note
+            };
             told(AnnouncementLevel::Info, self.change(note, None))
         });
         told.into_iter().flatten().collect()

@@ -8,6 +8,7 @@ use crate::rollout::durable_state::{DeployFreeze, DurableState};
 use crate::rollout::figure_history::OutsideFigures;
 use crate::rollout::forecast::time_of;
 use crate::rollout::freeze_window::FreezeWindow;
+use crate::rollout::gate_history::RolloutGates;
 use crate::rollout::held_rollback::{GradualReturn, HeldRollback, LastServed};
 use crate::rollout::journal_entries::Component;
 use crate::rollout::ledger::OpenLedger;
@@ -52,6 +53,8 @@ pub(super) struct ServiceState {
     pub(super) news: WaitingNews,
     /// What other systems say.
     pub(super) figures: OutsideFigures,
+    /// What gates say.
+    pub(super) gates: RolloutGates,
     /// The names of what the rollout waits for, at the last tick.
     pub(super) waits: Vec<&'static str>,
 }
@@ -78,6 +81,7 @@ impl ServiceState {
             returning: None,
             news: WaitingNews::default(),
             figures: OutsideFigures::default(),
+            gates: RolloutGates::default(),
             waits: Vec::new(),
         }
     }
@@ -163,6 +167,11 @@ pub enum WaitReason {
         names: Vec<String>,
         because: String,
     },
+    /// For gates that have not passed.
+    Gate {
+        names: Vec<String>,
+        because: String,
+    },
     /// They are running, and have not passed yet.
     Suites {
         names: Vec<String>,
@@ -175,8 +184,19 @@ pub enum WaitReason {
 }
 
 impl WaitReason {
-    pub const NAMES: [&str; 10] =
-        ["preflight", "bake", "requests", "verdict", "metric", "suites", "approval", "frozen", "monitoring", "paused"];
+    pub const NAMES: [&str; 11] = [
+        "preflight",
+        "bake",
+        "requests",
+        "verdict",
+        "metric",
+        "gate",
+        "suites",
+        "approval",
+        "frozen",
+        "monitoring",
+        "paused",
+    ];
 
     /// The name in the metrics, and of the reason in the API.
     pub const fn name(&self) -> &'static str {
@@ -186,6 +206,7 @@ impl WaitReason {
             WaitReason::Requests { .. } => "requests",
             WaitReason::Verdict { .. } => "verdict",
             WaitReason::Metric { .. } => "metric",
+            WaitReason::Gate { .. } => "gate",
             WaitReason::Suites { .. } => "suites",
             WaitReason::Approval => "approval",
             WaitReason::Frozen => "frozen",
@@ -205,7 +226,9 @@ impl std::fmt::Display for WaitReason {
             WaitReason::Requests { seen, wanted, left: Some(left) } => {
                 write!(f, "{seen} of {wanted} requests (about {left} at this rate)")
             }
-            WaitReason::Verdict { because } | WaitReason::Metric { because, .. } => f.write_str(because),
+            WaitReason::Verdict { because } | WaitReason::Metric { because, .. } | WaitReason::Gate { because, .. } => {
+                f.write_str(because)
+            }
             WaitReason::Suites { names } => f.write_str(&suites(names)),
             WaitReason::Approval => f.write_str("approval"),
             WaitReason::Frozen => f.write_str("frozen"),
@@ -260,8 +283,18 @@ impl ServiceState {
 
     /// What keeps a rollout on its step; nothing if it is not on one. `wall`: the time of day.
     pub fn waiting(&self, now: Millis, wall: u64) -> Vec<WaitReason> {
+        let mut all = self.waiting_without_gates(now, wall);
+        all.extend(self.gates_wanted(&all, now, wall));
+        all
+    }
+
+    fn waiting_without_gates(&self, now: Millis, wall: u64) -> Vec<WaitReason> {
         let DurableState { release: Some(release), unwatched, .. } = &self.durable else { return Vec::new() };
         match release.phase {
+            // It has not begun, or is done, and gates hold it.
+            RolloutPhase::Preflight if self.gates.owes_preflight || self.gates.ready.is_some() => {
+                return if self.is_frozen_for(release, wall) { vec![WaitReason::Frozen] } else { Vec::new() };
+            }
             RolloutPhase::Preflight => return vec![WaitReason::Preflight],
             RolloutPhase::Paused => return vec![WaitReason::Paused],
             RolloutPhase::Shifting | RolloutPhase::Baking => {}
@@ -289,7 +322,7 @@ impl ServiceState {
         if step.approve && !release.approved {
             all.push(WaitReason::Approval);
         }
-        if !release.passes_freeze && self.frozen(wall).is_some() {
+        if self.is_frozen_for(release, wall) {
             all.push(WaitReason::Frozen);
         }
         all

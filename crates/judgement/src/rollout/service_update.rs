@@ -1,5 +1,6 @@
 //! One service while an event is applied to it: every change of it goes through here, and gets its generation and its entry.
 
+use crate::rollout::gate_hook::GateHook;
 use crate::rollout::held_rollback::GradualReturn;
 use crate::rollout::journal_entries::{Actor, ChangeNote};
 use crate::rollout::ledger::{OpenLedger, RolloutLedger};
@@ -15,7 +16,7 @@ pub(super) struct Sequence {
     pub last_entry: u64,
     /// Questions asked of sides that a rollback would go to.
     pub probes: u32,
-    /// Questions asked of other systems.
+    /// Questions asked of other systems, gates included.
     pub questions: u64,
     /// The time of day at zero of the monotonic clock, in milliseconds since 1970.
     pub began: u64,
@@ -68,6 +69,10 @@ impl ServiceUpdate<'_> {
             self.state.held = None;
             self.state.end_watch(self.now, note.kind == ChangeKind::Rollback && note.evidence.is_some());
         }
+        let has_ended = self.state.durable.has_ended_since(&before) && self.state.gates.has(GateHook::PostRollout);
+        if let Some(release) = self.state.durable.release.as_mut().filter(|_| has_ended) {
+            release.gates.owed = true;
+        }
         let kind = note.kind;
         self.sequence.generation += 1;
         let (level, text) = note.told(&before, &self.state.durable);
@@ -77,12 +82,16 @@ impl ServiceUpdate<'_> {
         }
         let news = Announcement { level, service: self.name.to_owned(), kind, text, entry: change.id };
         let told = [Effect::Publish, Effect::Journal(Box::new(change)), Effect::Announce(news)];
-        told.into_iter().chain(self.order_suites()).collect()
+        let mut effects: Vec<Effect> = told.into_iter().chain(self.order_suites()).collect();
+        if has_ended {
+            effects.extend(self.tell_gates(GateHook::PostRollout, None));
+        }
+        effects
     }
 
     /// The journal's next entry: the state as it is now, and as it was before.
     pub(super) fn change(&mut self, note: ChangeNote, before: Option<DurableState>) -> JournalChange {
-        let ChangeNote { kind, by: Actor { who, from, key }, why, evidence, figure } = note;
+        let ChangeNote { kind, by: Actor { who, from, key }, why, evidence, figure, gate } = note;
         self.sequence.last_entry += 1;
         JournalChange {
             id: self.sequence.last_entry,
@@ -98,6 +107,7 @@ impl ServiceUpdate<'_> {
             after: Some(self.state.durable.clone()),
             evidence,
             figure,
+            gate,
             ledger: None,
         }
     }

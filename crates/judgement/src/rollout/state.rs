@@ -2,13 +2,15 @@
 
 use std::collections::BTreeMap;
 
+use crate::rollout::gate_hook::GateHook;
 use crate::rollout::journal_entries::told;
 use crate::rollout::ledger::{OpenLedger, RolloutLedger};
 use crate::rollout::service_state::ServiceState;
 use crate::rollout::service_update::{Sequence, ServiceUpdate};
 use crate::rollout::service_watch::{GuardReading, ServiceWatch};
 use crate::rollout::{
-    AuditRemark, DurableState, Effect, Event, JournalChange, OperatorCommand, RolloutError, RuntimeOverrides,
+    Announcement, AuditRemark, ChangeKind, DurableState, Effect, Event, JournalChange, OperatorCommand, RolloutError,
+    RuntimeOverrides,
 };
 use crate::time::Millis;
 use crate::traffic::Environment;
@@ -144,6 +146,26 @@ impl State {
     /// # Errors
     /// [`RolloutError`]: the event does not fit the state, and nothing has changed.
     pub fn apply(&mut self, event: Event, now: Millis) -> Result<Vec<Effect>, RolloutError> {
+        let mut effects = self.applied(event, now)?;
+        let news: Vec<Announcement> = effects.iter().filter_map(|effect| self.told_to_gates(effect)).collect();
+        for news in news {
+            effects.extend(
+                self.update(&news.service, now, |mut service| service.tell_gates(GateHook::Event, Some(&news))),
+            );
+        }
+        Ok(effects)
+    }
+
+    /// The announcement that gates of its service are told.
+    fn told_to_gates(&self, effect: &Effect) -> Option<Announcement> {
+        let Effect::Announce(news) = effect else { return None };
+        let service = self.services.get(&news.service)?;
+        // That alerting was switched off is the last that they hear.
+        let is_heard = !service.durable.silent || news.kind == ChangeKind::Alerting;
+        (is_heard && service.gates.has(GateHook::Event)).then(|| news.clone())
+    }
+
+    fn applied(&mut self, event: Event, now: Millis) -> Result<Vec<Effect>, RolloutError> {
         match event {
             Event::Loaded(services) => {
                 self.may_load(&services, now)?;
@@ -168,6 +190,9 @@ impl State {
             }
             Event::Measured { order, answer } => {
                 Ok(self.update(&order.service, now, |mut service| service.measured(order.number, answer)))
+            }
+            Event::Gated { order, answer } => {
+                Ok(self.update(&order.service, now, |mut service| service.gated(order.number, answer)))
             }
             Event::Health { service, environment, up, why, rollback, quiet } => {
                 Ok(self.update(&service, now, |mut service| service.checked(environment, up, &why, (rollback, quiet))))
@@ -210,6 +235,7 @@ impl State {
             after: None,
             evidence: None,
             figure: None,
+            gate: None,
             ledger: None,
         };
         match announced.filter(|_| !is_silent) {

@@ -29,6 +29,7 @@ fn file_of(active: &str, weight: f64) -> Event {
         plan: RolloutPlan::standard(),
         premises: FilePremises::default(),
         freezes: Vec::new(),
+        gates: Vec::new(),
         silent: None,
     }])
 }
@@ -79,9 +80,12 @@ fn a_dead_candidate_is_rolled_back_published_before_journalled_before_announced(
             Effect::Publish => "publish",
             Effect::Journal(_) => "journal",
             Effect::Announce(_) => "announce",
-            Effect::Preflight(_) | Effect::Validate(_) | Effect::Probe(_) | Effect::Measure(_) | Effect::Keep(_) => {
-                "other"
-            }
+            Effect::Preflight(_)
+            | Effect::Validate(_)
+            | Effect::Probe(_)
+            | Effect::Measure(_)
+            | Effect::AskGate(_)
+            | Effect::Keep(_) => "other",
         })
         .collect();
     let each = ["publish", "journal", "announce"];
@@ -256,6 +260,7 @@ fn a_file_that_loses_its_weight_for_a_moment_asks_for_nothing() {
             plan: RolloutPlan::standard(),
             premises: FilePremises::default(),
             freezes: Vec::new(),
+            gates: Vec::new(),
             silent: None,
         }])
     };
@@ -291,6 +296,7 @@ fn a_raised_weight_is_no_drop_in_throughput() {
             plan: RolloutPlan::standard(),
             premises: FilePremises::default(),
             freezes: Vec::new(),
+            gates: Vec::new(),
             silent: None,
         }])
     };

@@ -3,6 +3,7 @@
 use serde::Serialize;
 
 use crate::guard::{GuardPolicy, Verdict};
+use crate::rollout::gates::{GateView, RolloutGate};
 use crate::rollout::ledger::RolloutLedger;
 use crate::rollout::outside_figures::FigureView;
 use crate::rollout::plan::OnFailure;
@@ -44,6 +45,7 @@ pub struct ServiceView {
     pub routes: Vec<String>,
     /// The validation suites that the next version's plan names.
     pub gates: Vec<String>,
+    pub rollout_gates: Vec<GateView>,
 }
 
 /// The current version, or the last one.
@@ -128,6 +130,11 @@ impl State {
         self.services.iter().map(|(name, service)| service.view(name, now, wall)).collect()
     }
 
+    /// The gates of a service's rollouts.
+    pub fn gates(&self, service: &str) -> Vec<RolloutGate> {
+        self.services.get(service).map_or(Vec::new(), |service| service.gates.all().cloned().collect())
+    }
+
     /// The policy that a service is judged by.
     pub fn policy(&self, service: &str) -> Option<&GuardPolicy> {
         self.services.get(service).map(|service| &service.policy)
@@ -165,6 +172,7 @@ impl ServiceState {
                 .chain(self.plan.steps.iter().flat_map(|step| &step.suites))
                 .cloned()
                 .collect(),
+            rollout_gates: self.gate_views(now),
         }
     }
 

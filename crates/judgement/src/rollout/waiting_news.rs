@@ -36,7 +36,8 @@ impl ServiceUpdate<'_> {
         let waited = now.since(step.baked);
         let asks_a_person = reasons.contains(&WaitReason::Approval);
         let is_news = match reasons {
-            [] | [WaitReason::Paused] => false,
+            // Of a gate the answer itself is news.
+            [] | [WaitReason::Paused] | [WaitReason::Gate { .. }] => false,
             // A person must act: at once.
             [WaitReason::Approval] => !std::mem::replace(&mut step.approval_told, true),
             [WaitReason::Preflight] => waited >= LONG_PREFLIGHT && !std::mem::replace(&mut step.told, true),

@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use judgement::guard::Verdict;
 use judgement::guard::evidence::{CombinedEvidence, MeterKind};
 use judgement::guard::outside_metric::{MeasuredFigures, OutsideMetric};
+use judgement::rollout::gates::{GateRequest, RolloutGate};
 use judgement::rollout::ledger::RolloutLedger;
 use judgement::rollout::release::RolloutPhase;
 use judgement::rollout::{GuardReading, MetricRequest};
@@ -23,6 +24,8 @@ pub struct GuardGauges {
     pub waiting: Vec<&'static str>,
     /// What other systems say, by metric.
     pub figures: BTreeMap<String, FigureGauge>,
+    /// What was asked of gates, by gate and the name of its hook.
+    pub gates: BTreeMap<(String, &'static str), GateGauge>,
 }
 
 /// The last figures of a metric from elsewhere.
@@ -34,7 +37,33 @@ pub struct FigureGauge {
     pub missing: u64,
 }
 
+/// How often a gate was asked.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct GateGauge {
+    pub asked: u64,
+    /// Those that it did not pass.
+    pub failed: u64,
+}
+
 impl GuardGauges {
+    /// The answer of a gate: whether it passes.
+    pub fn gated(&mut self, order: &GateRequest, passes: bool) {
+        let gauge = self.gates.entry((order.gate.clone(), order.hook.name())).or_default();
+        gauge.asked += 1;
+        gauge.failed += u64::from(!passes);
+    }
+
+    /// Has a number for each gate of the file, and forgets those that it no longer has.
+    pub fn keep_gates(&mut self, named: &[RolloutGate]) {
+        let is_named = |(name, hook): &(String, &'static str)| {
+            named.iter().any(|gate| gate.name == *name && gate.hook.name() == *hook)
+        };
+        self.gates.retain(|key, _| is_named(key));
+        for gate in named {
+            self.gates.entry((gate.name.clone(), gate.hook.name())).or_default();
+        }
+    }
+
     /// The answer to a question: its figures, if it has any.
     pub fn measured(&mut self, order: &MetricRequest, seen: Option<&MeasuredFigures>) {
         let gauge = self.figures.entry(order.metric.clone()).or_default();

@@ -29,6 +29,7 @@ fn entry(id: u64, percent: f64) -> JournalEntry {
         after: Some(after),
         evidence: None,
         figure: None,
+        gate: None,
         ledger: None,
     };
     JournalEntry { at: 1_700_000_000_000 + id, change }

@@ -3,6 +3,7 @@
 use tokio::sync::mpsc;
 
 use crate::Sidecar;
+use judgement::rollout::gates::GateRequest;
 use judgement::rollout::{Event, MetricRequest, PreflightRequest, ProbeRequest, SuiteRun, SuiteRunError};
 use judgement::time::Millis;
 
@@ -13,6 +14,7 @@ pub(super) struct WorkQueues {
     validations: Option<mpsc::Sender<SuiteRun>>,
     probes: Option<mpsc::Sender<ProbeRequest>>,
     questions: Option<mpsc::Sender<MetricRequest>>,
+    gates: Option<mpsc::Sender<GateRequest>>,
 }
 
 impl Sidecar {
@@ -38,6 +40,19 @@ impl Sidecar {
     pub fn with_questions(mut self, questions: mpsc::Sender<MetricRequest>) -> Sidecar {
         self.work.questions = Some(questions);
         self
+    }
+
+    /// Asks gates through this channel.
+    pub fn with_gates(mut self, gates: mpsc::Sender<GateRequest>) -> Sidecar {
+        self.work.gates = Some(gates);
+        self
+    }
+
+    pub(super) fn request_gate(&mut self, order: GateRequest, now: Millis) {
+        if !queued(self.work.gates.as_ref(), order.clone()) {
+            let why = "it could not be asked: too many questions are waiting".to_owned();
+            self.gated(order, Err(why), now);
+        }
     }
 
     pub(super) fn request_figure(&mut self, order: MetricRequest, now: Millis) {

@@ -11,6 +11,7 @@ use crate::rollout::*;
 
 mod figures;
 mod gate;
+mod gates;
 mod held;
 mod locks;
 mod people;
@@ -47,6 +48,9 @@ struct Bench {
     routes: Vec<String>,
     premises: FilePremises,
     freezes: Vec<FreezeWindow>,
+    gates: Vec<RolloutGate>,
+    /// What gates were asked, the latest last.
+    asked_gates: Vec<GateRequest>,
     /// What a side says that a rollback would go to.
     answers: Result<String, String>,
 }
@@ -78,6 +82,7 @@ fn loaded(bench: &Bench, active: Option<Environment>, weight: Option<f64>) -> Ev
         plan: plan(),
         premises: bench.premises.clone(),
         freezes: vec![],
+        gates: bench.gates.clone(),
         silent: None,
     }])
 }
@@ -107,6 +112,8 @@ impl Bench {
                 ..FilePremises::default()
             },
             freezes: vec![],
+            gates: vec![],
+            asked_gates: vec![],
             answers: Ok("answers".into()),
         };
         bench.load().unwrap();
@@ -130,6 +137,7 @@ impl Bench {
             plan: self.plan.clone(),
             premises: self.premises.clone(),
             freezes: self.freezes.clone(),
+            gates: self.gates.clone(),
             silent: None,
         };
         self.apply(Event::Loaded(vec![loaded]))
@@ -143,6 +151,10 @@ impl Bench {
         }));
         self.questions.extend(self.effects.iter().filter_map(|effect| match effect {
             Effect::Measure(order) => Some(order.clone()),
+            _ => None,
+        }));
+        self.asked_gates.extend(self.effects.iter().filter_map(|effect| match effect {
+            Effect::AskGate(order) => Some(order.clone()),
             _ => None,
         }));
         let asked = self.effects.iter().find_map(|effect| match effect {
