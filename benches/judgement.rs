@@ -129,6 +129,7 @@ fn tick_of_a_service(bencher: Bencher, routes: usize) {
         plan: RolloutPlan::standard(),
         premises: judgement::rollout::FilePremises::default(),
         freezes: Vec::new(),
+        failure_rules: 0,
         silent: None,
     };
     let _ = state.apply(Event::Loaded(vec![loaded]), Millis::ZERO);

@@ -85,6 +85,7 @@ impl Somebody {
             plan: RolloutPlan::standard(),
             premises: judgement::rollout::FilePremises::default(),
             freezes: Vec::new(),
+            failure_rules: 0,
             silent: None,
         };
         engine.judges[0].apply(Event::Loaded(vec![loaded]), engine.now)

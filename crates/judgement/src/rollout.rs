@@ -94,6 +94,9 @@ pub struct LoadedService {
     pub premises: FilePremises,
     /// When deploys and steps are frozen, again and again.
     pub freezes: Vec<FreezeWindow>,
+    /// What counts as a failure, as a number that differs if that does: only compared. Counts from before such a change
+    /// say nothing about those after it.
+    pub failure_rules: u64,
     /// If active did not answer when Cutover started without the state of before: it decides who is active.
     pub silent: Option<SilentActive>,
 }

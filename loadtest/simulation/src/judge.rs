@@ -119,6 +119,7 @@ impl SimulatedJudge {
                 plan: RolloutPlan::standard(),
                 premises: FilePremises::default(),
                 freezes: Vec::new(),
+                failure_rules: 0,
                 silent: None,
             }]),
             0,

@@ -104,6 +104,7 @@ fn started(policy: GuardPolicy) -> State {
         plan: RolloutPlan::standard(),
         premises: FilePremises::default(),
         freezes: Vec::new(),
+        failure_rules: 0,
         silent: None,
     };
     apply(&mut state, Event::Loaded(vec![loaded]), 0);

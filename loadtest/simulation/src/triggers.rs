@@ -87,6 +87,7 @@ pub fn fires(trigger: &Trigger, rate: f64, times: f64, dice: Dice) -> bool {
         plan: RolloutPlan::standard(),
         premises: FilePremises::default(),
         freezes: Vec::new(),
+        failure_rules: 0,
         silent: None,
     };
     state.apply(Event::Loaded(vec![loaded]), Millis(0)).expect("a file");

@@ -77,6 +77,7 @@ mod tests {
             plan: RolloutPlan::standard(),
             premises: crate::rollout::FilePremises::default(),
             freezes: Vec::new(),
+            failure_rules: 0,
             silent: None,
         };
         state.apply(Event::Loaded(vec![loaded]), Millis(0)).unwrap();

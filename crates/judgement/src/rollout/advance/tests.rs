@@ -78,6 +78,7 @@ fn loaded(bench: &Bench, active: Option<Environment>, weight: Option<f64>) -> Ev
         plan: plan(),
         premises: bench.premises.clone(),
         freezes: vec![],
+        failure_rules: 0,
         silent: None,
     }])
 }
@@ -130,6 +131,7 @@ impl Bench {
             plan: self.plan.clone(),
             premises: self.premises.clone(),
             freezes: self.freezes.clone(),
+            failure_rules: 0,
             silent: None,
         };
         self.apply(Event::Loaded(vec![loaded]))
