@@ -69,9 +69,14 @@ pub fn write_response(out: &mut Vec<u8>, response: HeadView<'_>, change: &Respon
     let terms = &change.serving.terms;
     let replaced = if terms.expose { EXPOSED } else { FieldSet::EMPTY };
     let withheld = change.serving.failure_rules(change.route).header.as_ref();
-    origin_urls::copy_lines(out, response, change.front.as_ref(), |line| {
-        goes_on(line) && !replaced.has(line.id) && !failure_header::withholds(withheld, line)
-    });
+    let is_passed = |line: &FieldLine<'_>| goes_on(line) && !replaced.has(line.id);
+    // Asked once a head, and not once a line: mostly there is no such header.
+    match withheld {
+        None => origin_urls::copy_lines(out, response, change.front.as_ref(), is_passed),
+        Some(_) => origin_urls::copy_lines(out, response, change.front.as_ref(), |line| {
+            is_passed(line) && !failure_header::withholds(withheld, line)
+        }),
+    }
     if let Some(header) = withheld.filter(|_| response.head().has(KnownField::Trailer)) {
         failure_header::write_other_announcements(out, response, header);
     }
