@@ -39,6 +39,7 @@ fn line() -> AccessLine<'static> {
         upstream_micros: Some(11_987),
         upstream_status: Some(200),
         failure: None,
+        failure_reason: None,
         refused: None,
         aborted: false,
         tls: None,

@@ -130,6 +130,7 @@ fn tick_of_a_service(bencher: Bencher, routes: usize) {
         premises: judgement::rollout::FilePremises::default(),
         freezes: Vec::new(),
         gates: Vec::new(),
+        failure_rules: 0,
         silent: None,
     };
     let _ = state.apply(Event::Loaded(vec![loaded]), Millis::ZERO);

@@ -84,7 +84,8 @@ fn a_line_says_where_a_request_went_and_what_came_of_it() {
             "path": "/api/cart?item=1&x=%20", "protocol": "HTTP/1.1", "status": 200, "bytes_in": 5, "bytes_out": 5,
             "referer": "http://a.test/\"b\"", "user_agent": "caf\u{e9} \\o/", "service": "shop", "route": "api",
             "environment": "green", "rule": "testers", "rescued": false, "attempts": 1,
-            "upstream_address": house.green.address.to_string(), "upstream_status": 200, "failure": null, "refused": null,
+            "upstream_address": house.green.address.to_string(), "upstream_status": 200, "failure": null,
+            "failure_reason": null, "refused": null,
             "aborted": false, "tls": null, "origin_request_id": null,
         }),
     );
@@ -506,4 +507,23 @@ fn a_log_that_cannot_be_written_is_refused_at_the_start() {
     settings.access_log = Some(to(house.dir.path()));
     let error = cutover::serve::start(&settings).map(drop).unwrap_err();
     assert!(format!("{error:#}").starts_with("cannot write the access log /"), "{error:#}");
+}
+
+#[test]
+fn a_failure_that_the_origin_reports_has_its_reason_in_the_line() {
+    let house = house("weight = 100", "");
+    house.set("failure_header = \"x-release-failure\"");
+    let said =
+        |reason: &str| Do::Raw(format!("HTTP/1.1 200 OK\r\nContent-Length: 0\r\nX-Release-Failure: {reason}\r\n\r\n"));
+    let long = "declined ".repeat(20);
+    // On one connection, so that the lines are in its order.
+    let mut client = house.client();
+    for reason in ["card declined", &long, "0"] {
+        house.green.always(said(reason));
+        assert_eq!(client.get("/", &[]).status, 200);
+    }
+    let lines = wait_for(&house, 3);
+    has(&lines[0], json!({"status": 200, "failure": "reported", "failure_reason": "card declined", "rescued": false}));
+    has(&lines[1], json!({"failure": "reported", "failure_reason": format!("{}…", &long[..100])}));
+    has(&lines[2], json!({"failure": null, "failure_reason": null}));
 }

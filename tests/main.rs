@@ -25,6 +25,7 @@ mod docs;
 mod drain;
 mod edges;
 mod endings;
+mod failures;
 mod faults;
 mod frames;
 mod gates;

@@ -132,7 +132,7 @@ mod tests {
 
     fn record(counters: &Counters, route: &str, side: Environment, status: u16, count: u64) {
         let route = counters.route("shop", route);
-        let failure = AttemptFailure::of_status(status);
+        let failure = (status >= 500).then(|| AttemptFailure::of_status(status));
         let class = if failure.is_some() { ResponseClass::ServerError } else { ResponseClass::Success };
         let outcome = AttemptOutcome {
             class,

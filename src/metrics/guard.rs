@@ -117,5 +117,7 @@ const LEDGER: [(&str, &str, Value); 9] = [
     ("rollout_failed", "Requests of the rollout that the candidate failed.", |judged| judged.ledger.failed),
     ("rollout_rescued", "Failed requests of the rollout that active served instead.", |judged| judged.ledger.rescued),
     ("rollout_hurt", "Requests of the rollout whose client saw a failure.", |judged| judged.ledger.hurt),
-    ("rollout_turned_away", "Requests of the rollout that caution or a standstill sent to active.", |judged| judged.ledger.turned_away),
+    ("rollout_turned_away", "Requests of the rollout that caution or a standstill sent to active.", |judged| {
+        judged.ledger.turned_away
+    }),
 ];

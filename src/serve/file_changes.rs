@@ -24,7 +24,7 @@ pub struct LoadedFile {
 }
 
 /// The parts of a service by their names, each as a number that differs if the part does.
-type Parts = [(&'static str, u64); 8];
+type Parts = [(&'static str, u64); 9];
 
 impl LoadedFile {
     /// Reads files and looks at all services: not for a thread that serves others.
@@ -133,11 +133,12 @@ fn services(routing: &RoutingConfig) -> Vec<(String, Parts)> {
 
 fn parts(config: &ServiceConfig) -> Parts {
     let ServiceConfig { traffic, ask, policy, plan, urls, health, freezes, terms, .. } = config;
-    let ServiceConfig { origins, rescue, websocket, deadlines, allowed_origins, .. } = config;
+    let ServiceConfig { origins, rescue, websocket, deadlines, failures, allowed_origins, .. } = config;
     [
         ("hosts, routes and rules", digest(traffic)),
         ("weight", digest(ask)),
         ("guard", digest(policy)),
+        ("what counts as a failure", digest(failures)),
         ("rollout", digest(&(plan, freezes))),
         ("urls", digest(&(urls, allowed_origins))),
         ("health checks", digest(health)),

@@ -86,6 +86,7 @@ impl Somebody {
             premises: judgement::rollout::FilePremises::default(),
             freezes: Vec::new(),
             gates: Vec::new(),
+            failure_rules: 0,
             silent: None,
         };
         engine.judges[0].apply(Event::Loaded(vec![loaded]), engine.now)

@@ -4,6 +4,7 @@
 mod access;
 mod admin;
 mod edits;
+mod failures;
 pub mod files;
 mod gate;
 mod guard;

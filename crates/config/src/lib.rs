@@ -40,7 +40,7 @@ use judgement::traffic;
 use memory::snapshot::gate_call::GateCall;
 use memory::snapshot::health_check::HealthCheck;
 use memory::snapshot::outside_question::OutsideQuestion;
-use memory::snapshot::{OriginSettings, ServiceTerms};
+use memory::snapshot::{FailureRules, OriginSettings, ServiceTerms};
 
 /// Settings that need a restart to change.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -240,6 +240,8 @@ pub struct ServiceConfig {
     pub websocket: bool,
     /// By route, `default` first.
     pub deadlines: Vec<Millis>,
+    /// What counts as a failure: by route, `default` first.
+    pub failures: Vec<FailureRules>,
     pub terms: ServiceTerms,
     /// Where the file sends the environments, whatever a deploy has set.
     pub urls: [String; 2],

@@ -197,6 +197,37 @@ fn routing_files() -> Vec<(&'static str, String)> {
         ("another table as a list", routing("[[service.shop.timeouts]]", "connect = \"1s\"")),
         ("a limit from the environment", trigger("metric = \"error_rate\"\nabove = \"${CUTOVER_NOT_SET:-5}\"")),
         ("a class of statuses", health("http = { status = \"2xx\" }")),
+        (
+            "failures that are no statuses",
+            service("failures = [\"5xx\", \"4x\", 99, \"504-500\", true]\nignore = \"6xx\""),
+        ),
+        ("failures that are ignored", service("failures = [\"5xx\", 429]\nignore = [404, \"4xx\"]")),
+        ("what fails by default, ignored", service("ignore = [404, \"503\"]")),
+        (
+            "what fails on the service, ignored on a route",
+            service(
+                "failures = [\"5xx\", \"429\"]\n[[service.shop.route]]\nname = \"api\"\npath = \"/api/*\"\nignore = \"429\"",
+            ),
+        ),
+        (
+            "what is ignored on the service, a failure on a route",
+            service(
+                "ignore = [\"404\", \"410\"]\n[[service.shop.route]]\nname = \"api\"\npath = \"/api/*\"\nfailures = \"4xx\"",
+            ),
+        ),
+        ("a header of failures that is no name", service("failure_header = \"x_failure\"")),
+        ("a header of failures that clients need", service("failure_header = \"Retry-After\"")),
+        ("a header of failures for gRPC", service("failure_header = \"grpc-status\"")),
+        (
+            "a header of failures that is sent to clients",
+            service("failure_header = \"x-failure\"\nresponse_headers = { set = { X-Failure = \"none\" } }"),
+        ),
+        (
+            "the same on a route",
+            service(
+                "failure_header = \"x-failure\"\n[[service.shop.route]]\nname = \"api\"\npath = \"/api/*\"\nresponse_headers = { add = { x-failure = \"1\" } }",
+            ),
+        ),
         ("a weight of the service", service("weight = 10")),
         ("steps of the guard", routing("[service.shop.guard]", "steps = [10, 100]")),
         ("a version of the file", format!("version = 1\n{}", split(""))),

@@ -101,6 +101,9 @@ pub struct LoadedService {
     pub freezes: Vec<FreezeWindow>,
     /// The other systems that a rollout asks or tells.
     pub gates: Vec<RolloutGate>,
+    /// What counts as a failure, as a number that differs if that does: only compared. Counts from before such a change
+    /// say nothing about those after it.
+    pub failure_rules: u64,
     /// If active did not answer when Cutover started without the state of before: it decides who is active.
     pub silent: Option<SilentActive>,
 }

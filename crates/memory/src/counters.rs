@@ -214,7 +214,7 @@ mod tests {
     use judgement::time::Millis;
 
     fn outcome(status: u16) -> AttemptOutcome {
-        let failure = AttemptFailure::of_status(status);
+        let failure = (status >= 500).then(|| AttemptFailure::of_status(status));
         let (class, is_refusal) = (ResponseClass::of_status(status), status == 404);
         AttemptOutcome { class, failure, is_refusal, client: 3, upstream_micros: 1000, request_micros: 2000 }
     }

@@ -3,6 +3,7 @@
 //! A request loads the snapshot once and keeps it: one request sees one generation, whatever is published meanwhile.
 //! The only ArcSwap.
 
+mod failure_rules;
 pub mod gate_call;
 pub mod health_check;
 pub mod outside_question;
@@ -25,6 +26,7 @@ use crate::snapshot::outside_question::OutsideQuestion;
 use judgement::time::Millis;
 use judgement::traffic::{DrawSequence, Environment, RouteId, RoutingTable, ServiceId};
 
+pub use failure_rules::{FailureRules, StatusMeaning, StatusSet};
 pub use service_terms::{GrpcStatuses, HeaderEdit, HeaderEdits, PinCookie, ServiceTerms};
 
 /// Where an environment's requests go, as the file says.
@@ -240,6 +242,8 @@ pub struct ServedService {
     pub first_route: u32,
     /// How long after the request's head a rescue may still start; by route, like `routes`.
     pub deadlines: Box<[Millis]>,
+    /// What counts as a failure; by route, like `routes`.
+    pub failures: Box<[FailureRules]>,
     pub terms: ServiceTerms,
     pub split_turns: Arc<OrdinalCounter>,
     pub share_turns: Box<[Arc<OrdinalCounter>]>,

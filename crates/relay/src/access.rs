@@ -16,7 +16,7 @@ use std::sync::mpsc::SyncSender;
 use memory::counters::{Counters, count};
 
 pub use config::access::{AccessLog, LogFormat, LogTarget, SampleRate};
-pub use format::AccessLine;
+pub use format::{AccessLine, LONGEST_FAILURE_REASON};
 pub use writer::{AccessLogWriter, start};
 
 enum Note {

@@ -5,8 +5,8 @@
 //! plain request or response, and one set of rules holds for both protocols: an HTTP/2 head is written as HTTP/1 text, and
 //! read by the same parser.
 //!
-//! - Reading: this file, `hop`, `redirect`, `request_view`, `response_checks`, `client_scheme`, `correlation` with `trace`
-//!   and `ids`.
+//! - Reading: this file, `hop`, `failure_header`, `redirect`, `request_view`, `response_checks`, `client_scheme`,
+//!   `correlation` with `trace` and `ids`.
 //! - Writing: `request` with `forwarded`, `response` with `caching`, `origin_urls` for both, and `written` for what is
 //!   changed afterwards.
 //! - HTTP/2: `http2`.
@@ -14,6 +14,7 @@
 mod caching;
 mod client_scheme;
 mod correlation;
+mod failure_header;
 mod forwarded;
 mod hop;
 mod http2;
@@ -38,6 +39,7 @@ use memory::counters::RefusalReason;
 
 pub use client_scheme::came_by_https;
 pub use correlation::CorrelationIds;
+pub use failure_header::{reported_failure, says_failure};
 pub use forwarded::Arrival;
 pub use hop::{forwards_left, needs_own_connection, refuses_method};
 pub use http2::{

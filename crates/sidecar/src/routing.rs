@@ -1,6 +1,7 @@
 //! A loaded routing file, compiled: the table that decides, and what else the proxy needs.
 
 use std::collections::HashMap;
+use std::hash::{DefaultHasher, Hash, Hasher};
 use std::sync::Arc;
 
 use config::{RoutingConfig, ServiceConfig};
@@ -8,7 +9,7 @@ use judgement::rollout::{FilePremises, LoadedRule, LoadedService, SilentActive};
 use judgement::traffic::split::TrafficSplit;
 use judgement::traffic::{Environment, RoutingTable};
 use memory::counters::Counters;
-use memory::snapshot::{Endpoints, OriginSettings, SentHost, ServedService};
+use memory::snapshot::{Endpoints, FailureRules, OriginSettings, SentHost, ServedService};
 
 /// A valid routing file, with the addresses of those origins that resolve.
 #[derive(Clone, Debug, Default)]
@@ -55,10 +56,18 @@ impl ResolvedRouting {
                 premises: premises_of(config),
                 freezes: config.freezes.clone(),
                 gates: config.gates.clone(),
+                failure_rules: digest_of(&config.failures),
                 silent: self.silent.get(&config.traffic.name).cloned(),
             })
             .collect()
     }
+}
+
+/// A number that differs if what counts as a failure does.
+fn digest_of(failures: &[FailureRules]) -> u64 {
+    let mut digest = DefaultHasher::new();
+    failures.hash(&mut digest);
+    digest.finish()
 }
 
 /// Where the file sends a service's clients.
@@ -105,24 +114,15 @@ impl CurrentRouting {
             let shares = shares.filter(|rule| matches!(rule.answer, judgement::traffic::rule::RuleTarget::Share(_)));
             let share_turns = shares.map(|rule| counters.turns(&name, &format!("rule {}", rule.name))).collect();
             let routes = routes_of(&config);
-            let ServiceConfig {
-                traffic,
-                origins,
-                health,
-                questions,
-                gate_calls,
-                rescue,
-                websocket,
-                deadlines,
-                terms,
-                ..
-            } = config;
+            let ServiceConfig { traffic, origins, health, questions, gate_calls, rescue, websocket, .. } = config;
+            let ServiceConfig { deadlines, failures, terms, .. } = config;
             services.push(Arc::new(ServedService {
                 budget: counters.budget(&name),
                 keys: counters.keys(&name),
                 routes: routes.iter().map(|route| counters.route(&name, route)).collect(),
                 first_route,
                 deadlines: deadlines.into(),
+                failures: failures.into(),
                 terms,
                 split_turns: counters.turns(&name, "split"),
                 share_turns,

@@ -122,6 +122,7 @@ impl SimulatedJudge {
                 premises: FilePremises::default(),
                 freezes: Vec::new(),
                 gates: Vec::new(),
+                failure_rules: 0,
                 silent: None,
             }]),
             0,

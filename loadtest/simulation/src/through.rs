@@ -105,6 +105,7 @@ fn started(policy: GuardPolicy) -> State {
         premises: FilePremises::default(),
         freezes: Vec::new(),
         gates: Vec::new(),
+        failure_rules: 0,
         silent: None,
     };
     apply(&mut state, Event::Loaded(vec![loaded]), 0);

@@ -4,7 +4,9 @@ use std::sync::Arc;
 
 use crate::check::origin::Place;
 use crate::check::preset::Preset;
-use crate::check::{gate, guard, health, length, metric, origin, over, rollout, rule, terms, warn_of_fraction, word};
+use crate::check::{
+    failures, gate, guard, health, length, metric, origin, over, rollout, rule, terms, warn_of_fraction, word,
+};
 use crate::file::{
     At, EnvironmentFile, Failover, RouteFile, RuleFile, ServiceFile, StickyFile, StickyTable, TimeoutsFile,
 };
@@ -44,13 +46,10 @@ pub fn check(
     let origins = origins(source, file, &place);
     preset.fits(source, file, origins.each_ref().map(|origin| origin.as_deref()));
     let terms = terms::check(source, file, &preset);
+    let failures = failures::of_routes(source, file, &terms.edits);
     let (routes, deadlines) = routes(source, &file.route, timeouts.deadline);
-    names_of_rules(source, &file.rule);
-    let rules = file.rule.iter().enumerate();
-    let mut rules: Vec<RoutingRule> =
-        rules.filter_map(|(place, typed)| rule::check(source, typed, &routes, place)).collect();
     let mut aside = Vec::new();
-    rules.extend(over::rules(over, &file.rule, &routes, &mut aside));
+    let rules = rules(source, &file.rule, over, &routes, &mut aside);
     let (ask, sticky, failover_both) = split(source, file);
     let (policy, questions) = guarded(source, file, over, &mut aside);
     let plan = rollout::plan(source, file.rollout.as_ref(), context);
@@ -82,6 +81,7 @@ pub fn check(
         rescue: rescue(file),
         websocket: file.websocket.unwrap_or(false),
         deadlines,
+        failures,
         terms,
         urls,
         allowed_origins: file.allowed_origins.iter().flat_map(|list| &list.0).map(|at| at.value.clone()).collect(),
@@ -169,6 +169,22 @@ fn origins(source: &mut SourceFile, file: &ServiceFile, place: &Place<'_>) -> [O
         source.warning(span, message, "give the new version its own URL");
     }
     pair
+}
+
+/// The file's rules, and those of run time behind them.
+fn rules(
+    source: &mut SourceFile,
+    typed: &[At<RuleFile>],
+    over: &RuntimeOverrides,
+    routes: &Routes,
+    aside: &mut Vec<IgnoredOverlay>,
+) -> Vec<RoutingRule> {
+    names_of_rules(source, typed);
+    let rules = typed.iter().enumerate();
+    let mut rules: Vec<RoutingRule> =
+        rules.filter_map(|(place, typed)| rule::check(source, typed, routes, place)).collect();
+    rules.extend(over::rules(over, typed, routes, aside));
+    rules
 }
 
 fn names_of_rules(source: &mut SourceFile, rules: &[At<RuleFile>]) {

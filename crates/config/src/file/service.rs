@@ -7,7 +7,7 @@ use serde::de::{Deserializer, Visitor};
 use crate::allowed::AllowedOrigin;
 use crate::file::values::{
     CookieDomain, CookieName, CookiePath, Duration, HeaderField, HostChoice, HostName, Network, OriginUrl, PathPattern,
-    RuleMethod, RuleRegex, Share, Size, TriggerLimit, TunnelStay, Version, Whole, Word, one_of,
+    RuleMethod, RuleRegex, Share, Size, StatusRange, TriggerLimit, TunnelStay, Version, Whole, Word, one_of,
 };
 use crate::file::{At, EditsFile, HealthFile, MetricFile, OneOrMany, RolloutFile};
 use judgement::guard::trigger::{Metric, TriggerAction};
@@ -46,6 +46,17 @@ pub struct ServiceFile {
     /// The gRPC statuses that count as failures of the environment, from the trailers of its responses; [] for none.
     #[schemars(extend("default" = ["UNKNOWN", "DEADLINE_EXCEEDED", "UNIMPLEMENTED", "INTERNAL", "UNAVAILABLE", "DATA_LOSS"]))]
     pub grpc_failures: Option<OneOrMany<Word<GrpcStatus>, true>>,
+    /// The statuses that count as failures of the environment: a status (429), a class ("5xx") or a range ("500-504"), or a
+    /// list of them; [] for none. A request that gets no whole response has failed whatever this says.
+    #[schemars(extend("default" = ["5xx"]))]
+    pub failures: Option<OneOrMany<StatusRange, true>>,
+    /// The statuses that are neither failures nor refusals, such as a 404 that is usual here. Written like `failures`; none
+    /// may be in both.
+    #[schemars(extend("default" = []))]
+    pub ignore: Option<OneOrMany<StatusRange, true>>,
+    /// The response header by which the origin says that a request has failed, whatever its status: with any value but none,
+    /// "0" and "false". It never reaches clients. Default: no header.
+    pub failure_header: Option<At<HeaderField>>,
     /// Changes to the headers of every request on its way to the origin. A route's own changes come after these.
     pub request_headers: Option<At<EditsFile>>,
     /// Changes to the headers of every response on its way to the client. A route's own changes come after these.
@@ -305,6 +316,12 @@ pub struct RouteFile {
     pub path: Option<At<PathPattern>>,
     /// How long after the request's head a rescue may still start. Default: the service's `timeouts.deadline`.
     pub deadline: Option<At<Duration>>,
+    /// The statuses that count as failures here. Default: the service's `failures`.
+    pub failures: Option<OneOrMany<StatusRange, true>>,
+    /// The statuses that are neither failures nor refusals here. Default: the service's `ignore`.
+    pub ignore: Option<OneOrMany<StatusRange, true>>,
+    /// The response header by which the origin says here that a request has failed. Default: the service's `failure_header`.
+    pub failure_header: Option<At<HeaderField>>,
     /// Changes to the request's headers, after the service's.
     pub request_headers: Option<At<EditsFile>>,
     /// Changes to the response's headers, after the service's.

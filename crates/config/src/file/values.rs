@@ -5,6 +5,7 @@
 //! that the value belongs to.
 
 mod number;
+mod status;
 mod text;
 mod tolerance;
 mod word;
@@ -17,6 +18,7 @@ use serde::de::value::StrDeserializer;
 use serde::de::{Deserializer, IntoDeserializer, SeqAccess, Visitor};
 
 pub use number::{FiniteNumber, Percent, Rate, Share, Tolerance, Whole, shown};
+pub use status::StatusRange;
 pub use text::{
     CookieDomain, CookieName, CookiePath, Duration, HeaderField, HostChoice, HostName, ListenAddress, Network,
     OriginUrl, PathPattern, REGEX, RuleMethod, RuleRegex, Size, SuiteName, TokenExpiry, TriggerLimit, TrustedProxies,

@@ -78,6 +78,7 @@ mod tests {
             premises: crate::rollout::FilePremises::default(),
             freezes: Vec::new(),
             gates: Vec::new(),
+            failure_rules: 0,
             silent: None,
         };
         state.apply(Event::Loaded(vec![loaded]), Millis(0)).unwrap();

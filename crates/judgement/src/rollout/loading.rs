@@ -82,26 +82,42 @@ impl State {
 impl ServiceState {
     /// A service with what the file says of it now. `old`: as it was with the file before.
     fn loaded(old: Option<ServiceState>, mut durable: DurableState, loaded: LoadedService) -> ServiceState {
-        let LoadedService { service: _, routes, ask: _, policy, plan, premises, freezes, gates, silent: _ } = loaded;
+        let LoadedService { routes, policy, plan, premises, freezes, gates, failure_rules, .. } = loaded;
         // The file's URL is what a person said last.
         for (origin, url) in durable.origins.iter_mut().zip(&premises.urls) {
             *origin = origin.take().filter(|origin| origin.instead_of == *url);
         }
         let Some(old) = old else {
             let gates = RolloutGates::new(gates);
-            return ServiceState { routes, premises, freezes, gates, ..ServiceState::unseen(durable, policy, plan) };
+            let unseen = ServiceState::unseen(durable, policy, plan);
+            return ServiceState { routes, premises, freezes, gates, failure_rules, ..unseen };
         };
         for side in Environment::BOTH.into_iter().filter(|side| premises.has_moved(*side, &old.premises)) {
             *side.of_mut(&mut durable.versions) = None;
         }
-        // A reload of the same routes and policy is no fresh start for a bad candidate.
-        let watch = old.watch.filter(|_| old.routes == routes && old.policy == policy);
+        // A reload of the same routes and policy is no fresh start for a bad candidate. What counted as a failure until now
+        // and what does from now on are two figures: active's past is no measure for the candidate's present.
+        let same = old.routes == routes && old.policy == policy && old.failure_rules == failure_rules;
+        let watch = old.watch.filter(|_| same);
         // What is somewhere else now does not get the rest of the clients.
         let returning = old.returning.filter(|_| old.premises.urls == premises.urls);
         // An answer to another question says nothing about this one.
         let figures = if old.policy.metrics == policy.metrics { old.figures } else { OutsideFigures::default() };
         let gates = old.gates.with(gates);
-        ServiceState { durable, routes, policy, plan, premises, freezes, watch, returning, figures, gates, ..old }
+        ServiceState {
+            durable,
+            routes,
+            policy,
+            plan,
+            premises,
+            freezes,
+            failure_rules,
+            watch,
+            returning,
+            figures,
+            gates,
+            ..old
+        }
     }
 
     /// The freeze of a window that is open, and that the file no longer has: it holds until its end.

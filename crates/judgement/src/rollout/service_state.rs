@@ -32,6 +32,8 @@ pub(super) struct ServiceState {
     pub(super) plan: RolloutPlan,
     pub(super) premises: FilePremises,
     pub(super) freezes: Vec<FreezeWindow>,
+    /// See [`LoadedService`](crate::rollout::LoadedService).
+    pub(super) failure_rules: u64,
     /// What the last file asked for; `None` before the first.
     pub(super) ask: Option<SplitRequest>,
     /// By [`Environment::index`]: a check that rolls back fails.
@@ -69,6 +71,7 @@ impl ServiceState {
             plan,
             premises: FilePremises::default(),
             freezes: Vec::new(),
+            failure_rules: 0,
             ask: None,
             failing: [false; 2],
             watch: None,

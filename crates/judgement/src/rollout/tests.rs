@@ -30,6 +30,7 @@ fn file_of(active: &str, weight: f64) -> Event {
         premises: FilePremises::default(),
         freezes: Vec::new(),
         gates: Vec::new(),
+        failure_rules: 0,
         silent: None,
     }])
 }
@@ -261,6 +262,7 @@ fn a_file_that_loses_its_weight_for_a_moment_asks_for_nothing() {
             premises: FilePremises::default(),
             freezes: Vec::new(),
             gates: Vec::new(),
+            failure_rules: 0,
             silent: None,
         }])
     };
@@ -297,6 +299,7 @@ fn a_raised_weight_is_no_drop_in_throughput() {
             premises: FilePremises::default(),
             freezes: Vec::new(),
             gates: Vec::new(),
+            failure_rules: 0,
             silent: None,
         }])
     };
@@ -343,4 +346,38 @@ fn a_broken_active_is_news_with_what_would_help_and_never_a_rollback() {
     );
     let why = &entries(&effects)[0].why;
     assert!(why.starts_with("blue, active, fails ") && why.contains("cutover promote"), "{why}");
+}
+
+/// The journal's kinds after a minute in which neither side failed, a file that changes what counts as a failure, and half a
+/// minute in which both sides fail `percent` by that.
+fn kinds_after_new_rules(failure_rules: u64, weight: f64, percent: u64) -> Vec<ChangeKind> {
+    let mut state = started(weight);
+    let mut effects = Vec::new();
+    let per_tick = 20_u64;
+    let share = weight as u64 * per_tick / 100;
+    let at = |tick: u64, failing: u64| {
+        let side = |share: u64| (tick * share, (failing * share * percent) / 100);
+        counted(side(per_tick - share), side(share))
+    };
+    for tick in 0..600 {
+        effects.extend(state.apply(at(tick, 0), Millis(1000 + tick * 100)).unwrap());
+    }
+    let Event::Loaded(mut services) = file(weight) else { unreachable!() };
+    services[0].failure_rules = failure_rules;
+    effects.extend(state.apply(Event::Loaded(services), Millis(61_000)).unwrap());
+    for tick in 600..900 {
+        effects.extend(state.apply(at(tick, tick - 600), Millis(1000 + tick * 100)).unwrap());
+    }
+    entries(&effects).iter().map(|change| change.kind).collect()
+}
+
+#[test]
+fn what_both_sides_fail_by_new_rules_is_not_the_candidates_alone() {
+    // Most requests go to the candidate, so that active's past weighs against it.
+    let suspected = |rules| {
+        let kinds = kinds_after_new_rules(rules, 95.0, 50);
+        kinds.contains(&ChangeKind::Caution) || kinds.contains(&ChangeKind::Rollback)
+    };
+    assert!(suspected(0), "by what active failed before, the candidate would be suspected");
+    assert!(!suspected(1), "both are judged from the change on");
 }

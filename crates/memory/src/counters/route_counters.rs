@@ -72,8 +72,10 @@ pub enum AttemptFailure {
     Truncated,
     /// 502, 503 or 504.
     Unavailable,
-    /// Any other 5xx.
+    /// Any other status that counts as a failure on the route: by default, any other 5xx.
     Error,
+    /// The origin said so itself, by the route's `failure_header`, whatever the status.
+    Reported,
 }
 
 impl AttemptFailure {
@@ -89,12 +91,11 @@ impl AttemptFailure {
         !matches!(self, AttemptFailure::Held | AttemptFailure::Stale)
     }
 
-    /// The failure that a status stands for, if any.
-    pub const fn of_status(status: u16) -> Option<AttemptFailure> {
+    /// The failure that a status stands for where it counts as one.
+    pub const fn of_status(status: u16) -> AttemptFailure {
         match status {
-            502..=504 => Some(AttemptFailure::Unavailable),
-            500..=599 => Some(AttemptFailure::Error),
-            _ => None,
+            502..=504 => AttemptFailure::Unavailable,
+            _ => AttemptFailure::Error,
         }
     }
 
@@ -108,7 +109,7 @@ impl AttemptFailure {
     }
 
     const fn is_unavailable(self) -> bool {
-        !matches!(self, AttemptFailure::Truncated | AttemptFailure::Error)
+        !matches!(self, AttemptFailure::Truncated | AttemptFailure::Error | AttemptFailure::Reported)
     }
 }
 
@@ -117,7 +118,8 @@ impl AttemptFailure {
 pub struct AttemptOutcome {
     pub class: ResponseClass,
     pub failure: Option<AttemptFailure>,
-    /// The status refuses the client or sends it elsewhere: 4xx, and 3xx but for 304.
+    /// The status refuses the client or sends it elsewhere, by the route's rules: 4xx, and 3xx but for 304, unless it is
+    /// a failure or ignored.
     pub is_refusal: bool,
     /// The group that the client falls into by its address, see [`client_group`].
     pub client: u8,

@@ -63,7 +63,7 @@ fuzz_target!(|input: &[u8]| {
 /// The same fields as trailers: each is a line, or left out.
 fn trailers(request: &Request<()>) {
     let mut out = b"0\r\n".to_vec();
-    write_http2_trailers(&mut out, request.headers());
+    write_http2_trailers(&mut out, request.headers(), None);
     out.extend_from_slice(b"\r\n");
     let limits = HeadLimits { head_bytes: 1 << 20, fields: 1 << 10, target_bytes: 1 << 20 };
     let (mut reader, mut at) = (ChunkReader::new(limits), 0);

@@ -39,7 +39,7 @@ fn answer(bytes: &[u8], how: u8) {
     let limits = HeadLimits { head_bytes: 1 << 20, fields: 1 << 10, target_bytes: 1 << 20 };
     let mut again = Head::default();
     if matches!(status, 100 | 102..=199) {
-        write_interim(&mut out, response);
+        write_interim(&mut out, response, None);
         let parsed = parse_response(&out, &mut again, &limits);
         assert_eq!(parsed, Ok(Parsed::Complete { head_len: out.len() }), "{}", out.escape_ascii());
         let read = strict::response(&out, &["trailer"], false).expect("an interim response");

@@ -20,6 +20,8 @@ const METHOD: usize = 32;
 const NAME: usize = 256;
 /// Ids of requests and traces.
 const ID: usize = 256;
+/// What an origin says of a failure that it reports.
+pub const LONGEST_FAILURE_REASON: usize = 100;
 
 /// One request as the log describes it. Bytes are the client's own, whatever they are.
 ///
@@ -68,6 +70,8 @@ pub struct AccessLine<'a> {
     pub upstream_status: Option<u16>,
     /// The cause of failure; for a rescued request, the candidate's.
     pub failure: Option<&'static str>,
+    /// What the origin says of the failure that it reports itself.
+    pub failure_reason: Option<&'a [u8]>,
     /// Why no origin was asked.
     pub refused: Option<&'static str>,
     /// The client hung up.
@@ -130,6 +134,7 @@ pub fn json(out: &mut Vec<u8>, line: &AccessLine<'_>) {
     millis(out, b",\"upstream_ms\":", line.upstream_micros);
     number(out, b",\"upstream_status\":", line.upstream_status.map(u64::from));
     text(out, b",\"failure\":", line.failure.map(str::as_bytes), NAME);
+    text(out, b",\"failure_reason\":", line.failure_reason, LONGEST_FAILURE_REASON);
     text(out, b",\"refused\":", line.refused.map(str::as_bytes), NAME);
     truth(out, b",\"aborted\":", line.aborted);
     text(out, b",\"tls\":", line.tls.map(str::as_bytes), NAME);

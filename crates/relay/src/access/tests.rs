@@ -37,6 +37,7 @@ fn line() -> AccessLine<'static> {
         upstream_micros: Some(999),
         upstream_status: Some(200),
         failure: None,
+        failure_reason: None,
         refused: None,
         aborted: false,
         tls: None,
@@ -71,7 +72,7 @@ fn as_read(bytes: &[u8]) -> String {
 #[test]
 fn a_json_line_is_this() {
     let text = String::from_utf8(written(json, &line())).unwrap();
-    let expected = r#"{"time":"2026-11-22T11:59:59.000056Z","client":"203.0.113.9","peer":"::1","method":"GET","host":"shop.test:8080","path":"/cart?item=1","protocol":"HTTP/1.1","status":200,"bytes_in":0,"bytes_out":1234,"duration_ms":12.005,"referer":null,"user_agent":"curl/8","service":"shop","route":"default","environment":"blue","rule":null,"generation":7,"rescued":false,"turned_away":false,"attempts":1,"upstream_address":"10.0.0.1:443","upstream_ms":0.999,"upstream_status":200,"failure":null,"refused":null,"aborted":false,"tls":null,"request_id":null,"trace_id":null,"origin_request_id":null}"#;
+    let expected = r#"{"time":"2026-11-22T11:59:59.000056Z","client":"203.0.113.9","peer":"::1","method":"GET","host":"shop.test:8080","path":"/cart?item=1","protocol":"HTTP/1.1","status":200,"bytes_in":0,"bytes_out":1234,"duration_ms":12.005,"referer":null,"user_agent":"curl/8","service":"shop","route":"default","environment":"blue","rule":null,"generation":7,"rescued":false,"turned_away":false,"attempts":1,"upstream_address":"10.0.0.1:443","upstream_ms":0.999,"upstream_status":200,"failure":null,"failure_reason":null,"refused":null,"aborted":false,"tls":null,"request_id":null,"trace_id":null,"origin_request_id":null}"#;
     assert_eq!(text.trim_end(), expected);
 }
 
@@ -160,6 +161,18 @@ proptest::proptest! {
         let combined = written(combined, &line);
         proptest::prop_assert!(combined.trim_ascii_end().iter().all(|byte| (b' '..=b'~').contains(byte)));
     }
+}
+
+#[test]
+fn what_an_origin_says_of_a_failure_is_a_hundred_characters() {
+    let said = |reason: &[u8]| {
+        let line = AccessLine { failure: Some("reported"), failure_reason: Some(reason), ..line() };
+        parsed(&line)["failure_reason"].as_str().map(str::to_owned).unwrap()
+    };
+    assert_eq!(said(b"card declined"), "card declined");
+    assert_eq!(said(&[b'x'; 100]), "x".repeat(100));
+    assert_eq!(said(&[b'x'; 101]), "x".repeat(100) + "…");
+    assert_eq!(said(b"a\x1b[2J\xff"), "a\u{1b}[2J\\xff");
 }
 
 #[test]

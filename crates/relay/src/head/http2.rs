@@ -10,7 +10,7 @@ use http::uri::{Authority, PathAndQuery, Scheme};
 use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, Response, StatusCode, Uri, Version};
 use http1::{FieldSet, HeadView, KnownField, encode};
 
-use crate::head::written;
+use crate::head::{failure_header, written};
 use judgement::hex;
 use memory::counters::RefusalReason;
 
@@ -176,10 +176,11 @@ fn fields(text: &Bytes, mut at: usize, host: Host) -> Option<(HeaderMap, Option<
     }
 }
 
-/// The trailers of a chunked body as HTTP/2 has them, less those that may not be any (RFC 9110 6.5.1).
-pub fn trailers_to_http2(trailers: HeadView<'_>) -> HeaderMap {
+/// The trailers of a chunked body as HTTP/2 has them, less those that may not be any (RFC 9110 6.5.1), and less the one that
+/// no client sees, `withheld`.
+pub fn trailers_to_http2(trailers: HeadView<'_>, withheld: Option<&HeaderName>) -> HeaderMap {
     let mut map = HeaderMap::with_capacity(trailers.head().len());
-    for line in trailers.walk().filter(|line| !line.stays) {
+    for line in trailers.walk().filter(|line| !line.stays && !failure_header::withholds(withheld, line)) {
         if let (Ok(name), Ok(value)) = (HeaderName::from_bytes(line.name), HeaderValue::from_bytes(line.value)) {
             map.append(name, value);
         }
@@ -187,25 +188,24 @@ pub fn trailers_to_http2(trailers: HeadView<'_>) -> HeaderMap {
     map
 }
 
-/// Appends the lines of a chunked body's trailers, less those that may not be any (RFC 9110 6.5.1). The blank line behind
-/// them is the caller's.
-pub fn write_trailers(out: &mut Vec<u8>, trailers: HeadView<'_>) {
-    trailers.copy_lines(out, |line| !line.stays);
+/// Appends the lines of a chunked body's trailers, less the same. The blank line behind them is the caller's.
+pub fn write_trailers(out: &mut Vec<u8>, trailers: HeadView<'_>, withheld: Option<&HeaderName>) {
+    trailers.copy_lines(out, |line| !line.stays && !failure_header::withholds(withheld, line));
 }
 
 /// The same for HTTP/2's trailers, by the rules of the parser: a name with `_`, or that is no token, is none that may
 /// go on.
-pub fn write_http2_trailers(out: &mut Vec<u8>, trailers: &HeaderMap) {
+pub fn write_http2_trailers(out: &mut Vec<u8>, trailers: &HeaderMap, withheld: Option<&HeaderName>) {
     for (name, value) in trailers {
-        if may_be_trailer(name.as_str()) {
+        if may_be_trailer(name.as_str()) && withheld != Some(name) {
             encode::field(out, name.as_str(), value.as_bytes());
         }
     }
 }
 
-/// HTTP/2's trailers less those that may not be any.
-pub fn http2_trailers(trailers: &HeaderMap) -> HeaderMap {
-    let lines = trailers.iter().filter(|(name, _)| may_be_trailer(name.as_str()));
+/// HTTP/2's trailers less the same.
+pub fn http2_trailers(trailers: &HeaderMap, withheld: Option<&HeaderName>) -> HeaderMap {
+    let lines = trailers.iter().filter(|(name, _)| may_be_trailer(name.as_str()) && withheld != Some(*name));
     lines.map(|(name, value)| (name.clone(), value.clone())).collect()
 }
 

@@ -1,8 +1,9 @@
 //! A response's head on its way to the client.
 
+use http::HeaderName;
 use http1::{FieldLine, FieldSet, Framing, HeadView, KnownField, RequestKind, encode};
 
-use crate::head::{CorrelationIds, Front, LONGEST_ID, caching, origin_urls, written};
+use crate::head::{CorrelationIds, Front, LONGEST_ID, caching, failure_header, origin_urls, written};
 use judgement::traffic::{Environment, RouteId};
 use memory::snapshot::{PinCookie, ServedService};
 
@@ -61,13 +62,24 @@ pub struct ResponseChange<'a> {
 
 /// Appends the head that the client is sent, blank line included: the origin's status in our version, its lines less what
 /// belongs to its connection and with its own URLs as the client knows them, the file's edits, and what the service reveals about itself, which replaces the origin's own
-/// fields of these names. If a service exposes nothing, they pass like any other.
+/// fields of these names. If a service exposes nothing, they pass like any other. The route's `failure_header` is ours alone.
 pub fn write_response(out: &mut Vec<u8>, response: HeadView<'_>, change: &ResponseChange<'_>) {
     encode::status_line(out, response.head().status(), response.reason());
     let start = out.len();
     let terms = &change.serving.terms;
     let replaced = if terms.expose { EXPOSED } else { FieldSet::EMPTY };
-    origin_urls::copy_lines(out, response, change.front.as_ref(), |line| goes_on(line) && !replaced.has(line.id));
+    let withheld = change.serving.failure_rules(change.route).header.as_ref();
+    let is_passed = |line: &FieldLine<'_>| goes_on(line) && !replaced.has(line.id);
+    // Asked once a head, and not once a line: mostly there is no such header.
+    match withheld {
+        None => origin_urls::copy_lines(out, response, change.front.as_ref(), is_passed),
+        Some(_) => origin_urls::copy_lines(out, response, change.front.as_ref(), |line| {
+            is_passed(line) && !failure_header::withholds(withheld, line)
+        }),
+    }
+    if let Some(header) = withheld.filter(|_| response.head().has(KnownField::Trailer)) {
+        failure_header::write_other_announcements(out, response, header);
+    }
     if !response.head().has(KnownField::Date) {
         encode::field(out, "Date", change.date);
     }
@@ -88,10 +100,10 @@ pub fn write_response(out: &mut Vec<u8>, response: HeadView<'_>, change: &Respon
 }
 
 /// Appends the head of an interim response (100, 103), blank line included. It has no body, so it says nothing of a length
-/// (RFC 9110 8.6).
-pub fn write_interim(out: &mut Vec<u8>, response: HeadView<'_>) {
+/// (RFC 9110 8.6). `withheld`: the header that no client sees.
+pub fn write_interim(out: &mut Vec<u8>, response: HeadView<'_>, withheld: Option<&HeaderName>) {
     encode::status_line(out, response.head().status(), response.reason());
-    response.copy_lines(out, goes_on);
+    response.copy_lines(out, |line| goes_on(line) && !failure_header::withholds(withheld, line));
     encode::end_of_fields(out);
 }
 

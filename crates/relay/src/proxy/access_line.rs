@@ -88,6 +88,7 @@ fn empty<'a>(connection: &ClientConnection, took_micros: u64) -> AccessLine<'a> 
         upstream_micros: None,
         upstream_status: None,
         failure: None,
+        failure_reason: None,
         refused: None,
         aborted: false,
         tls: connection.tls,
@@ -116,6 +117,7 @@ fn routed<'a>(line: &mut AccessLine<'a>, routed: &'a RoutedRequest) {
     line.upstream_status = answered.then_some(routed.current.status());
     line.upstream_micros = answered.then_some(routed.current.upstream_micros());
     line.failure = routed.current.failure.or(routed.rescued_from).map(AttemptFailure::name);
+    line.failure_reason = routed.current.failure_reason.as_deref();
     line.origin_request_id = routed.current.origin_request_id.as_deref();
     line.aborted |= routed.aborted;
 }

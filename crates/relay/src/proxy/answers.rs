@@ -22,7 +22,8 @@ pub const fn to_failure(failure: AttemptFailure) -> PlainAnswer {
         | AttemptFailure::Stale
         | AttemptFailure::Truncated
         | AttemptFailure::Unavailable
-        | AttemptFailure::Error => (502, "502 the origin closed the connection or sent an invalid response\n"),
+        | AttemptFailure::Error
+        | AttemptFailure::Reported => (502, "502 the origin closed the connection or sent an invalid response\n"),
     }
 }
 

@@ -405,7 +405,7 @@ impl Exchange<'_> {
             let worker = self.worker.clone();
             let slot = self.ctx.routed.as_ref().and_then(RoutedRequest::slot);
             let (limits, times) = (&worker.proxy.limits, &endpoint.timeouts);
-            let terms = PassageTerms { limits, times, expects_continue, slot };
+            let terms = PassageTerms { limits, times, expects_continue, slot, withheld: None };
             let mut passage = Passage::new(self.client, origin, upload, self.timer, terms);
             poll_fn(|cx| passage.poll_answer(cx)).await?;
             let upgrade = self.ctx.routed.as_ref().is_some_and(|routed| routed.upgrade);
@@ -419,7 +419,9 @@ impl Exchange<'_> {
             interims += 1;
             expects_continue &= origin.head().status() != 100;
             if self.passes_interim(origin.head().status()) {
-                head::write_interim(self.client.output(), origin.view());
+                let rules = self.ctx.routed.as_ref().and_then(RoutedRequest::failure_rules);
+                let withheld = rules.and_then(|rules| rules.header.as_ref());
+                head::write_interim(self.client.output(), origin.view(), withheld);
                 self.client.send_interim().map_err(|_| AttemptError::Client(ClientFault::Gone))?;
             }
             origin.next_response();
@@ -440,11 +442,17 @@ impl Exchange<'_> {
     fn accept(&mut self, origin: &ExchangeSide, upload: &Upload) -> bool {
         let status = origin.head().status();
         let shard = self.worker.proxy.shard;
-        if let Some(routed) = &mut self.ctx.routed {
-            routed.answer(status, shard);
+        let Some(routed) = &mut self.ctx.routed else { return true };
+        let failure = routed.answer(status, shard);
+        // Looked for only where the route has such a header.
+        let header = routed.failure_rules().and_then(|rules| rules.header.as_ref());
+        if let Some(reason) = header.and_then(|name| head::reported_failure(origin.view(), name)) {
+            // The origin has done its work: what it has declined, it must not be asked again.
+            routed.current.report(reason);
+            return true;
         }
-        let Some(failure) = AttemptFailure::of_status(status) else { return true };
-        // 501 and the like are the origin's considered response; a second origin would say the same.
+        let Some(failure) = failure else { return true };
+        // 501 and the like are the origin's considered response, as is a 429; a second origin would say the same.
         if matches!(status, 500 | 502 | 503 | 504) && self.fail(failure, false, upload) {
             return false;
         }
@@ -478,7 +486,10 @@ impl Exchange<'_> {
             }
         }
         let slot = self.ctx.routed.as_ref().and_then(RoutedRequest::slot);
-        let terms = PassageTerms { limits: &worker.proxy.limits, times: &times, expects_continue: false, slot };
+        let rules = self.ctx.routed.as_ref().and_then(RoutedRequest::failure_rules);
+        let withheld = rules.and_then(|rules| rules.header.as_ref());
+        let limits = &worker.proxy.limits;
+        let terms = PassageTerms { limits, times: &times, expects_continue: false, slot, withheld };
         let passed = if switches {
             // Boxed: few requests become tunnels.
             Box::pin(self.pass_through(&mut origin)).await;
@@ -491,6 +502,7 @@ impl Exchange<'_> {
         match passed {
             Ok(()) => {
                 self.judge_grpc(&origin);
+                self.judge_trailers(&origin);
                 let sent = upload.is_sent();
                 self.keep_origin(origin, incoming, sent);
                 if keep {
@@ -548,6 +560,15 @@ impl Exchange<'_> {
             && routed.service().is_some_and(|service| service.terms.grpc_failures.has(status))
         {
             routed.current.failure.get_or_insert(AttemptFailure::of_grpc(status));
+        }
+    }
+
+    /// Takes the failure that the origin reports behind the body.
+    fn judge_trailers(&mut self, origin: &ExchangeSide) {
+        let Some(routed) = &mut self.ctx.routed else { return };
+        let header = routed.failure_rules().and_then(|rules| rules.header.as_ref());
+        if let Some(reason) = header.and_then(|name| origin.failure_behind_body(name)) {
+            routed.current.report(reason);
         }
     }
 

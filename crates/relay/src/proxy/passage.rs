@@ -5,10 +5,11 @@
 
 use std::task::{Context, Poll, ready};
 
+use http::HeaderName;
 use http1::{Framing, HeadLimits};
 
 use crate::origin::OriginError;
-use crate::proxy::side::{BodyError, ExchangeSide, HeldUpBy, SideError, poll_forward};
+use crate::proxy::side::{BodyError, BodyTerms, ExchangeSide, HeldUpBy, SideError, poll_forward};
 use crate::proxy::timer::LazyTimer;
 use config::ClientLimits;
 use judgement::time::Millis;
@@ -128,7 +129,7 @@ impl Upload {
             self.replayed += ready!(origin.poll_body(cx, left, false)).map_err(|_| BodyError::Receiver)?;
         }
         let Upload { kept, is_whole, replayed, most, .. } = self;
-        poll_forward(client, origin, cx, held_up, *most, |piece| {
+        poll_forward(client, origin, cx, held_up, BodyTerms { most: *most, withheld: None }, |piece| {
             *is_whole &= kept.len() + piece.len() <= MAX_REPLAYED_BODY;
             if *is_whole {
                 kept.extend_from_slice(piece);
@@ -191,6 +192,8 @@ pub struct PassageTerms<'a> {
     pub expects_continue: bool,
     /// The request's place at its endpoint, if those are limited.
     pub slot: Option<&'a EndpointSlot>,
+    /// The trailer of the response that no client sees.
+    pub withheld: Option<&'a HeaderName>,
 }
 
 /// One attempt, with everything that moves it.
@@ -242,7 +245,8 @@ impl<'a> Passage<'a> {
     pub fn poll_body(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), AttemptError>> {
         let uploading = self.poll_upload(cx)?;
         let mut held_up = HeldUpBy::Reading;
-        match poll_forward(self.origin, self.client, cx, &mut held_up, u64::MAX, |_| {}) {
+        let terms = BodyTerms { most: u64::MAX, withheld: self.terms.withheld };
+        match poll_forward(self.origin, self.client, cx, &mut held_up, terms, |_| {}) {
             Poll::Ready(Ok(())) => return Poll::Ready(Ok(())),
             Poll::Ready(Err(BodyError::Receiver | BodyError::TooLong)) => {
                 return Poll::Ready(Err(AttemptError::Client(ClientFault::Gone)));

@@ -16,7 +16,9 @@ use memory::counters::{
     AttemptFailure, AttemptOutcome, Counters, EndpointLimit, EndpointSlot, ResponseClass, RouteCounters, Shard,
     client_group,
 };
-use memory::snapshot::{Endpoint, HeaderEdits, RoutingSnapshot, ServedService, SharedSnapshot};
+use memory::snapshot::{
+    Endpoint, FailureRules, HeaderEdits, RoutingSnapshot, ServedService, SharedSnapshot, StatusMeaning,
+};
 use sidecar::SidecarHandle;
 
 /// A routed request. It keeps its snapshot: however many attempts it takes, it sees one generation.
@@ -262,15 +264,28 @@ impl RoutedRequest {
         self.endpoints.connect_failure
     }
 
-    /// The final response's head has arrived.
-    pub fn answer(&mut self, status: u16, shard: Shard) {
+    /// The final response's head has arrived. Whether its status is a failure.
+    pub fn answer(&mut self, status: u16, shard: Shard) -> Option<AttemptFailure> {
         let now = clock::micros();
         self.current.answer(status, now);
         self.end_flight(shard, now);
-        match AttemptFailure::of_status(status) {
-            Some(_) => self.broke_off(),
-            None => self.endpoint().into_iter().for_each(|endpoint| endpoint.rest.succeed()),
+        let meaning = self.failure_rules().map_or(StatusMeaning::Neither, |rules| rules.meaning(status));
+        self.current.is_refusal = meaning == StatusMeaning::Refusal;
+        let StatusMeaning::Failure(failure) = meaning else {
+            self.endpoint().into_iter().for_each(|endpoint| endpoint.rest.succeed());
+            return None;
+        };
+        // Another address would not answer a 429 in any other way.
+        match status {
+            500.. => self.broke_off(),
+            _ => self.endpoint().into_iter().for_each(|endpoint| endpoint.rest.succeed()),
         }
+        Some(failure)
+    }
+
+    /// What counts as a failure on the route.
+    pub fn failure_rules(&self) -> Option<&FailureRules> {
+        self.service().map(|service| service.failure_rules(self.decision.route))
     }
 
     /// The current attempt's endpoint has failed: one that does so most of the time rests.
@@ -375,12 +390,7 @@ impl RoutedRequest {
         let upstream_micros = self.current.upstream_micros();
         let request_micros = if last { now.saturating_sub(self.started).max(1) } else { 0 };
         let Some(route) = self.counters() else { return };
-        let is_refusal = match class {
-            ResponseClass::ClientError => true,
-            ResponseClass::Redirect => self.current.status() != 304,
-            _ => false,
-        };
-        let client = self.client_group;
+        let (client, is_refusal) = (self.client_group, self.current.is_refusal);
         let outcome = AttemptOutcome { class, failure, is_refusal, client, upstream_micros, request_micros };
         route.record(shard, self.environment(), judged, outcome);
         if failure.is_some_and(AttemptFailure::is_judged) {

@@ -13,7 +13,7 @@ use bytes::Bytes;
 use h2::client::ResponseFuture;
 use h2::server::SendResponse;
 use h2::{Reason, RecvStream, SendStream};
-use http::HeaderMap;
+use http::{HeaderMap, HeaderName, HeaderValue};
 use http1::{ChunkEvent, ChunkReader, Framing, Head, HeadLimits, HeadView, Parsed, encode};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
@@ -291,6 +291,17 @@ impl ExchangeSide {
         }
     }
 
+    /// What the trailers say of a failure, in those of this name.
+    pub fn failure_behind_body(&self, header: &HeaderName) -> Option<&[u8]> {
+        match self.trailers() {
+            (Some(text), _) => head::reported_failure(text, header),
+            (_, Some(map)) => {
+                map.get_all(header).into_iter().map(HeaderValue::as_bytes).find(|said| head::says_failure(said))
+            }
+            _ => None,
+        }
+    }
+
     /// The piece of the body that is to be passed on.
     pub fn piece(&self) -> &[u8] {
         if self.frame.is_empty() { self.buffers.input.get(self.piece.clone()).unwrap_or_default() } else { &self.frame }
@@ -533,8 +544,14 @@ impl ExchangeSide {
         Poll::Ready(Ok(taken))
     }
 
-    /// Ends the message: what is left of it is written, and everything has left when this is ready.
-    pub fn poll_end(&mut self, cx: &mut Context<'_>, from: &ExchangeSide) -> Poll<Result<(), SideError>> {
+    /// Ends the message: what is left of it is written, and everything has left when this is ready. `withheld`: the trailer
+    /// that ends here.
+    pub fn poll_end(
+        &mut self,
+        cx: &mut Context<'_>,
+        from: &ExchangeSide,
+        withheld: Option<&HeaderName>,
+    ) -> Poll<Result<(), SideError>> {
         if !self.closed {
             let (text, map) = if self.takes_trailers { from.trailers() } else { (None, None) };
             self.closed = true;
@@ -542,16 +559,18 @@ impl ExchangeSide {
                 Channel::Http1(_) if self.outgoing == Framing::Chunked => {
                     encode::last_chunk(&mut self.buffers.output);
                     if let Some(text) = text {
-                        head::write_trailers(&mut self.buffers.output, text);
+                        head::write_trailers(&mut self.buffers.output, text, withheld);
                     } else if let Some(map) = map {
-                        head::write_http2_trailers(&mut self.buffers.output, map);
+                        head::write_http2_trailers(&mut self.buffers.output, map, withheld);
                     }
                     encode::end_of_fields(&mut self.buffers.output);
                 }
                 Channel::Http1(_) => {}
                 Channel::Http2Client(Http2ClientStream { send: Some(send), .. })
                 | Channel::Http2Origin(Http2OriginStream { send, .. }) => {
-                    match text.map(head::trailers_to_http2).or_else(|| map.map(head::http2_trailers)) {
+                    let of_text = text.map(|text| head::trailers_to_http2(text, withheld));
+                    let trailers = of_text.or_else(|| map.map(|map| head::http2_trailers(map, withheld)));
+                    match trailers.filter(|trailers| !trailers.is_empty()) {
                         Some(trailers) => send.send_trailers(trailers)?,
                         None => send.send_data(Bytes::new(), true)?,
                     }
@@ -704,8 +723,22 @@ pub enum BodyError {
     TooLong,
 }
 
-/// Passes on what there is of a body, and its end. Nothing is read that cannot be written. `most`: the longest body, in
-/// bytes. `note` sees every piece that has been passed on.
+/// What limits a body on its way.
+#[derive(Clone, Copy, Debug)]
+pub struct BodyTerms<'a> {
+    /// The longest, in bytes.
+    pub most: u64,
+    /// The trailer that ends here.
+    pub withheld: Option<&'a HeaderName>,
+}
+
+impl BodyTerms<'_> {
+    /// Everything goes on.
+    pub const NONE: BodyTerms<'static> = BodyTerms { most: u64::MAX, withheld: None };
+}
+
+/// Passes on what there is of a body, and its end. Nothing is read that cannot be written. `note` sees every piece that has
+/// been passed on.
 ///
 /// Pending: `held_up` says for what.
 pub fn poll_forward(
@@ -713,20 +746,20 @@ pub fn poll_forward(
     to: &mut ExchangeSide,
     cx: &mut Context<'_>,
     held_up: &mut HeldUpBy,
-    most: u64,
+    terms: BodyTerms<'_>,
     mut note: impl FnMut(&[u8]),
 ) -> Poll<Result<(), BodyError>> {
     loop {
         *held_up = HeldUpBy::Writing;
         match from.next_step().map_err(BodyError::Sender)? {
-            BodyStep::Piece if from.body_received > most => return Poll::Ready(Err(BodyError::TooLong)),
+            BodyStep::Piece if from.body_received > terms.most => return Poll::Ready(Err(BodyError::TooLong)),
             BodyStep::Piece => {
                 let (piece, last) = (from.piece(), from.ends_with_piece());
                 let taken = ready!(to.poll_body(cx, piece, last)).map_err(|_| BodyError::Receiver)?;
                 note(piece.get(..taken).unwrap_or_default());
                 from.consume(taken);
             }
-            BodyStep::End => return to.poll_end(cx, from).map_err(|_| BodyError::Receiver),
+            BodyStep::End => return to.poll_end(cx, from, terms.withheld).map_err(|_| BodyError::Receiver),
             BodyStep::NeedMore => {
                 // What is there leaves before anything is waited for.
                 ready!(to.poll_flush(cx)).map_err(|_| BodyError::Receiver)?;

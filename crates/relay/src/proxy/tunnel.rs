@@ -3,7 +3,7 @@
 
 use std::task::{Context, Poll};
 
-use crate::proxy::side::{ExchangeSide, HeldUpBy, poll_forward};
+use crate::proxy::side::{BodyTerms, ExchangeSide, HeldUpBy, poll_forward};
 use crate::proxy::timer::LazyTimer;
 use judgement::time::Millis;
 use memory::clock;
@@ -91,8 +91,8 @@ impl<'a> Tunnel<'a> {
     fn poll_both(&mut self, cx: &mut Context<'_>) -> Poll<()> {
         let mut held_up = HeldUpBy::Reading;
         let Tunnel { client, origin, frames, .. } = self;
-        let up = poll_forward(client, origin, cx, &mut held_up, u64::MAX, |_| {});
-        let down = poll_forward(origin, client, cx, &mut held_up, u64::MAX, |piece| frames.read(piece));
+        let up = poll_forward(client, origin, cx, &mut held_up, BodyTerms::NONE, |_| {});
+        let down = poll_forward(origin, client, cx, &mut held_up, BodyTerms::NONE, |piece| frames.read(piece));
         match (up, down) {
             (Poll::Ready(Err(_)), _) | (_, Poll::Ready(Err(_))) | (Poll::Ready(Ok(())), Poll::Ready(Ok(()))) => {
                 Poll::Ready(())

@@ -1,5 +1,6 @@
 //! One attempt at a request: its head sent to one endpoint, and what came back.
 
+use crate::access::LONGEST_FAILURE_REASON;
 use memory::counters::AttemptFailure;
 
 /// The state of the current attempt. A new attempt starts afresh.
@@ -12,16 +13,29 @@ pub struct UpstreamTry {
     /// The status of the final response; 0 before that.
     status: u16,
     pub failure: Option<AttemptFailure>,
+    /// The response refuses the client or sends it elsewhere.
+    pub is_refusal: bool,
     /// Interim responses (100, 103) so far.
     pub interims: u8,
     /// The origin's id for the request, from the header that the preset names; at most 128 bytes, which
     /// few origins send: an allocation then, so that no other request holds room for it.
     pub origin_request_id: Option<Box<[u8]>>,
+    /// What the origin says of the failure that it reports, cut; on the heap for the same reason.
+    pub failure_reason: Option<Box<[u8]>>,
 }
 
 impl UpstreamTry {
     pub const fn begin(now: u64) -> UpstreamTry {
-        UpstreamTry { sent_at: now, head_at: 0, status: 0, failure: None, interims: 0, origin_request_id: None }
+        UpstreamTry {
+            sent_at: now,
+            head_at: 0,
+            status: 0,
+            failure: None,
+            is_refusal: false,
+            interims: 0,
+            origin_request_id: None,
+            failure_reason: None,
+        }
     }
 
     /// The final response's head arrived at `now`.
@@ -36,6 +50,15 @@ impl UpstreamTry {
     /// From dispatch to the response's head; 0 if there was none.
     pub const fn upstream_micros(&self) -> u64 {
         self.head_at.saturating_sub(self.sent_at)
+    }
+
+    /// The origin itself says that the request has failed, and why.
+    pub fn report(&mut self, reason: &[u8]) {
+        self.failure.get_or_insert(AttemptFailure::Reported);
+        self.is_refusal = false;
+        // A byte more than is shown, so that it shows that something is missing.
+        let shown = reason.get(..=LONGEST_FAILURE_REASON).unwrap_or(reason);
+        self.failure_reason = Some(shown.into());
     }
 
     /// The response was cut off. A tunnel cannot be: it ends when either side leaves.

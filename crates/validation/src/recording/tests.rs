@@ -199,6 +199,7 @@ fn line<'l>(method: &'l str, path: &'l [u8], change: impl FnOnce(&mut format::Ac
         upstream_micros: None,
         upstream_status: None,
         failure: None,
+        failure_reason: None,
         refused: None,
         aborted: false,
         tls: None,

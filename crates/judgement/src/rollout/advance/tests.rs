@@ -83,6 +83,7 @@ fn loaded(bench: &Bench, active: Option<Environment>, weight: Option<f64>) -> Ev
         premises: bench.premises.clone(),
         freezes: vec![],
         gates: bench.gates.clone(),
+        failure_rules: 0,
         silent: None,
     }])
 }
@@ -138,6 +139,7 @@ impl Bench {
             premises: self.premises.clone(),
             freezes: self.freezes.clone(),
             gates: self.gates.clone(),
+            failure_rules: 0,
             silent: None,
         };
         self.apply(Event::Loaded(vec![loaded]))

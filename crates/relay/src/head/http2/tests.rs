@@ -136,17 +136,25 @@ fn trailers_are_passed_on_if_they_may_be_any() {
     let mut chunks = ChunkReader::default();
     assert_eq!(chunks.next(body, &mut 0), Ok(ChunkEvent::End));
     let trailers = chunks.trailers().unwrap();
-    let map = trailers_to_http2(trailers);
+    let map = trailers_to_http2(trailers, None);
     assert_eq!(map.keys().map(HeaderName::as_str).collect::<Vec<_>>(), ["x-sum", "grpc-status"]);
     let mut out = Vec::new();
-    write_trailers(&mut out, trailers);
+    write_trailers(&mut out, trailers, None);
     assert_eq!(out, b"X-Sum: 1\r\ngrpc-status: 0\r\n");
     let mut map = map;
     for name in ["content-length", "authorization", "x-forwarded-any", "x_sum", "\"x", "transfer-encoding", "host"] {
         map.append(HeaderName::from_lowercase(name.as_bytes()).unwrap(), "1".parse().unwrap());
     }
     out.clear();
-    write_http2_trailers(&mut out, &map);
+    write_http2_trailers(&mut out, &map, None);
     assert_eq!(out, b"x-sum: 1\r\ngrpc-status: 0\r\n");
-    assert_eq!(http2_trailers(&map).keys().map(HeaderName::as_str).collect::<Vec<_>>(), ["x-sum", "grpc-status"]);
+    assert_eq!(http2_trailers(&map, None).keys().map(HeaderName::as_str).collect::<Vec<_>>(), ["x-sum", "grpc-status"]);
+    let sum = HeaderName::from_static("x-sum");
+    let mut out = Vec::new();
+    write_trailers(&mut out, trailers, Some(&sum));
+    write_http2_trailers(&mut out, &map, Some(&sum));
+    assert!(!out.is_empty() && !out.to_ascii_lowercase().windows(5).any(|name| name == b"x-sum"));
+    for left in [trailers_to_http2(trailers, Some(&sum)), http2_trailers(&map, Some(&sum))] {
+        assert_eq!(left.keys().map(HeaderName::as_str).collect::<Vec<_>>(), ["grpc-status"], "one is held back");
+    }
 }

@@ -78,7 +78,7 @@ fn what_belongs_to_the_origins_connection_ends_here() {
     }
     assert_eq!(fields(304, &HOPS, "", |_| {}), format!("{left}Content-Length: 2|"));
     let mut out = Vec::new();
-    write_interim(&mut out, response(103, &HOPS).view());
+    write_interim(&mut out, response(103, &HOPS).view(), None);
     assert_eq!(out.escape_ascii().to_string().replace("\\r\\n", "|"), format!("HTTP/1.1 103 Said|{left}|"));
     let upgrade = [
         "Upgrade: WebSocket",
@@ -188,4 +188,32 @@ fn an_answer_without_a_date_gets_ours_and_any_other_keeps_its_own() {
     };
     assert_eq!(dated(&[]).as_deref(), Some("Sun, 06 Nov 1994 08:49:37 GMT"));
     assert_eq!(dated(&["Date: Sat, 28 Nov 2026 00:00:00 GMT"]).as_deref(), Some("Sat, 28 Nov 2026 00:00:00 GMT"));
+}
+
+#[test]
+fn the_header_of_failures_and_what_announces_it_are_no_clients() {
+    const HEADER: &str = "failure_header = \"X-Release-Failure\"";
+    let lines = [
+        "X-A: 1",
+        "x-release-failure: declined",
+        "X-RELEASE-FAILURE: 0",
+        "Trailer: X-Sum, x-Release-failure,,",
+        "Trailer: x-release-failure",
+        "trailer: X-Other",
+        "Date: Sat, 28 Nov 2026 00:00:00 GMT",
+        "X-Release-Failures: 1",
+    ];
+    let left = "X-A: 1|trailer: X-Other|Date: Sat, 28 Nov 2026 00:00:00 GMT|X-Release-Failures: 1|";
+    for status in [200, 503] {
+        assert_eq!(fields(status, &lines, HEADER, |_| {}), format!("{left}Trailer: X-Sum|"), "{status}");
+        assert!(fields(status, &lines, "", |_| {}).contains("x-release-failure: declined|X-RELEASE-FAILURE: 0|"));
+    }
+    let sample = response(103, &lines);
+    let serving = serving(HEADER);
+    let header = serving.failure_rules(RouteId(serving.first_route)).header.as_ref();
+    assert!(header.is_some());
+    let mut out = Vec::new();
+    write_interim(&mut out, sample.view(), header);
+    let sent = out.escape_ascii().to_string().replace("\\r\\n", "|");
+    assert_eq!(sent, format!("HTTP/1.1 103 Said|{left}|"));
 }
