@@ -91,7 +91,7 @@ fn stalls(length: u64) -> impl Iterator<Item = (World, Option<f64>)> {
             Some(0.001),
         )
     };
-    let worlds = [5.0, 50.0, 1000.0].into_iter().flat_map(move |rate| {
+    [5.0, 50.0, 1000.0].into_iter().flat_map(move |rate| {
         let often = StallModel { every: Some(30.0), load: 0.0, side: 1 };
         [
             world(rate, "one", StallModel { every: None, ..often }),
@@ -99,6 +99,5 @@ fn stalls(length: u64) -> impl Iterator<Item = (World, Option<f64>)> {
             world(rate, "every 30 s, then 30 % busy", StallModel { load: 0.3, ..often }),
             world(rate, "active's, every 30 s", StallModel { side: 0, ..often }),
         ]
-    });
-    worlds
+    })
 }

@@ -211,13 +211,8 @@ impl ServiceWatch {
                 sight.or_else(|| whole.then(|| Observation { route: None, readings: Vec::new(), evidence: None }));
             sights.extend(sight.map(|sight| (place, sight)));
         }
-        let stood = self.spared;
-        if on_grid {
-            self.note_progress(now, careful, sides[1]);
-        }
-        let turned = stood != self.spared;
-        let broken_active = self.broken_active(now, budget, sides);
-        let mut found = Findings { broken_active, turned, ..Findings::default() };
+        let mut found = Findings { broken_active: self.broken_active(now, budget, sides), ..Findings::default() };
+        found.turned = on_grid && self.note_progress(now, careful, sides[1]);
         if let (Some(budget), Some((0, sight))) = (budget, sights.first_mut()) {
             let answers = sides[1].counts.answers;
             let (weighed, turn) = self.weigh(now, &budget, seen, answers, rush);
@@ -241,14 +236,16 @@ impl ServiceWatch {
         found
     }
 
-    /// `careful`: clients are kept from a candidate that stands still.
-    fn note_progress(&mut self, now: Millis, careful: bool, candidate: &JudgedTotals) {
+    /// Whether the candidate has come to a standstill, or goes on. `careful`: clients are kept from it then.
+    fn note_progress(&mut self, now: Millis, careful: bool, candidate: &JudgedTotals) -> bool {
+        let before = self.spared;
         let meters = self.scopes.first().and_then(JudgedScope::meters);
         if let Some(side) = meters.map(|meters| meters.progress(candidate)) {
             let standstill = self.standstill.get_or_insert_with(|| Standstill::new(now, side.answers));
             standstill.look(now, side);
             self.spared = careful && standstill.spares(now);
         }
+        before != self.spared
     }
 
     /// If the candidate is better than active as surely as a rollback wants it the other way: what both did a moment ago.
