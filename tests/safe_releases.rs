@@ -62,6 +62,27 @@ fn a_promoted_version_that_stumbles_is_not_taken_back_to_a_deploy_that_is_delete
 }
 
 #[test]
+fn what_a_promoted_version_fails_is_served_by_the_side_that_it_replaced() {
+    let site = Site::new(FAST);
+    site.must(&["deploy", "2.0.0"]);
+    let load = Load::start(site.process.address, 8, Duration::from_millis(5));
+    site.wait_for_phase("promoted");
+    std::thread::sleep(Duration::from_secs(2));
+    // One in ten, in which nobody is sure; then all.
+    let turn = Arc::new(std::sync::atomic::AtomicU64::new(0));
+    let count = turn.clone();
+    site.green.does(move |_| Do::Status(if count.fetch_add(1, SeqCst).is_multiple_of(10) { 503 } else { 200 }));
+    wait_until("some have failed", SOON, || turn.load(SeqCst) > 300 || site.kinds().contains(&ChangeKind::Rollback));
+    site.green.always(Do::Reset);
+    wait_until("it is rolled back", SOON, || site.kinds().contains(&ChangeKind::Rollback));
+    load.stop();
+    assert_eq!(load.book.failed.load(SeqCst), 0, "{:?}", load.book.first_failures.lock().unwrap());
+    // It is active again, and has nobody behind it.
+    site.blue.always(Do::Status(503));
+    assert_eq!(get(site.process.address, "/", &[]).status, 503);
+}
+
+#[test]
 fn a_start_tells_of_an_active_side_that_is_deleted() {
     let site = Site::new(FAST);
     site.green.always(Do::Status(404));

@@ -3,7 +3,6 @@
 
 use crate::rollout::held_rollback::{HeldRollback, RollbackGround};
 use crate::rollout::journal_entries::{ChangeNote, Component, told};
-use crate::rollout::premises::share_a_url;
 use crate::rollout::service_update::ServiceUpdate;
 use crate::rollout::{AnnouncementLevel, ChangeKind, Effect, ProbeRequest};
 use crate::time::Millis;
@@ -22,7 +21,7 @@ impl ServiceUpdate<'_> {
     pub(super) fn roll_back_safely(&mut self, note: ChangeNote, ground: RollbackGround) -> Vec<Effect> {
         let target = self.state.durable.subject().other();
         let is_known = *target.of(&self.state.up) && self.state.served.is_fresh(target, self.now);
-        if is_known && self.replaced_since(target).is_none() {
+        if is_known && self.state.replaced_since(target).is_none() {
             return self.roll_back(note);
         }
         if let Some(held) = &mut self.state.held {
@@ -34,20 +33,12 @@ impl ServiceUpdate<'_> {
         self.ask_again().into_iter().collect()
     }
 
-    /// Why a side is not what it was when another one was promoted in its place.
-    fn replaced_since(&self, target: Environment) -> Option<String> {
-        let release = self.state.durable.release.as_ref().filter(|release| release.environment != target)?;
-        let (before, now) = (release.replaced.as_ref()?, self.state.url(target));
-        let is_other = self.state.durable.has_promoted() && !share_a_url(before, now);
-        is_other.then(|| format!("is {now} now, and not {before}, which {} replaced", release.title()))
-    }
-
     /// The target's answer: a summary, or why it cannot take the clients.
     pub(super) fn probed(&mut self, number: u32, result: Result<String, String>) -> Vec<Effect> {
         let Some(held) = self.state.held.take_if(|held| held.asked == Ok(number)) else { return Vec::new() };
         let target = self.state.durable.subject().other();
         // Its own checks know more than one answer does.
-        let checked = match self.replaced_since(target) {
+        let checked = match self.state.replaced_since(target) {
             Some(why) => Err(why),
             None if *target.of(&self.state.up) => result,
             None => Err("is down by its health checks".to_owned()),
@@ -55,7 +46,7 @@ impl ServiceUpdate<'_> {
         let Err(why) = checked else { return self.roll_back(held.note) };
         let wait = Millis(held.wait.0 * 2).min(AGAIN_AT_MOST);
         let asked = Err(self.now.plus(held.wait));
-        let help = match self.replaced_since(target) {
+        let help = match self.state.replaced_since(target) {
             Some(_) => "`cutover rollback` sends everybody there all the same".to_owned(),
             None => format!("start {target}, and the rollback follows by itself"),
         };

@@ -13,7 +13,7 @@ use crate::rollout::held_rollback::{GradualReturn, HeldRollback, LastServed};
 use crate::rollout::journal_entries::Component;
 use crate::rollout::ledger::OpenLedger;
 use crate::rollout::plan::RolloutPlan;
-use crate::rollout::premises::FilePremises;
+use crate::rollout::premises::{FilePremises, share_a_url};
 use crate::rollout::release::{Release, RolloutPhase};
 use crate::rollout::service_watch::{GuardReading, ServiceWatch};
 use crate::rollout::suite_run::{SuiteRun, suites};
@@ -102,6 +102,14 @@ impl ServiceState {
     pub(super) fn url(&self, side: Environment) -> &str {
         let deployed = side.of(&self.durable.origins).as_ref();
         deployed.map_or_else(|| side.of(&self.premises.urls).as_str(), |origin| origin.url.as_str())
+    }
+
+    /// Why a side is not what it was when another one was promoted in its place.
+    pub(super) fn replaced_since(&self, target: Environment) -> Option<String> {
+        let release = self.durable.release.as_ref().filter(|release| release.environment != target)?;
+        let (before, now) = (release.replaced.as_ref()?, self.url(target));
+        let is_other = self.durable.has_promoted() && !share_a_url(before, now);
+        is_other.then(|| format!("is {now} now, and not {before}, which {} replaced", release.title()))
     }
 
     /// The freeze in force at a time of day, in milliseconds since 1970: a person's, or one of the file's windows.

@@ -94,7 +94,8 @@ impl State {
 
     /// The split of a service as the next snapshot shows it.
     pub fn split(&self, service: &str) -> Option<TrafficSplit> {
-        self.services.get(service).map(|ServiceState { durable, watch, routes, up, returning, .. }| {
+        self.services.get(service).map(|state| {
+            let ServiceState { durable, watch, routes, up, returning, .. } = state;
             let release = durable.release.as_ref().filter(|release| release.phase.is_under_way());
             let watching = durable.is_watching();
             let place = |function: &String| routes.iter().position(|route| route == function);
@@ -106,6 +107,7 @@ impl State {
                 stopped: durable.stopped,
                 only: release.filter(|release| !release.functions.is_empty()).map(|release| only(&release.functions)),
                 mirrored: watching,
+                warm: watching && state.replaced_since(durable.active.other()).is_none(),
                 up: *up,
                 rollout: durable.rollout,
                 cautious: !watching && watch.as_ref().is_some_and(ServiceWatch::is_cautious),

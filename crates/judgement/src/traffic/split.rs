@@ -130,6 +130,8 @@ pub struct TrafficSplit {
     /// Buckets count from the other end: the roles have swapped, and clients that the holdback kept on the old side
     /// stay there.
     pub mirrored: bool,
+    /// The side that was active before is still what it was then, and serves again what active fails.
+    pub warm: bool,
     /// What health checks say, by [`Environment::index`].
     pub up: [bool; 2],
     /// The number of the rollout within its service.
@@ -151,6 +153,7 @@ impl TrafficSplit {
             stopped: false,
             only: None,
             mirrored: false,
+            warm: false,
             up: [true, true],
             rollout: 0,
             cautious: false,

@@ -34,7 +34,7 @@ pub struct RoutedRequest {
     pin: Option<[u8; 16]>,
     /// The request asks for a WebSocket, and the service allows it.
     pub upgrade: bool,
-    /// The decision's environment, or active after a rescue.
+    /// The decision's environment, or the other one after a rescue.
     endpoints: EndpointChoice,
     /// How often an endpoint was chosen, including other addresses, other connections and a rescue.
     pub tries: u16,
@@ -327,16 +327,24 @@ impl RoutedRequest {
         self.snapshot.table.service(self.decision.service).1.active
     }
 
-    /// Whether the request that failed at `now` may go to the active environment; if so, the budget has been charged.
+    /// Who serves again what this environment fails: active for a candidate, and for an active that was just promoted
+    /// the side that it replaced.
+    fn rescuer(&self) -> Option<Environment> {
+        let split = self.snapshot.table.service(self.decision.service).1;
+        let failed = self.environment();
+        let old = || failed.other();
+        if failed != split.active {
+            return Some(split.active);
+        }
+        (split.warm && *old().of(&split.up)).then(old)
+    }
+
+    /// Whether the request that failed at `now` may go to the other environment; if so, the budget has been charged.
     /// `repeatable`: by its method, or because its client says so.
     pub fn may_rescue(&self, now: u64, repeatable: bool, unsent: bool, body_kept: bool) -> bool {
         let Some(service) = self.service() else { return false };
-        let active = self.active();
-        if !service.rescue
-            || self.is_rescued()
-            || self.environment() == active
-            || self.snapshot.endpoints(self.decision.service, active).is_empty()
-        {
+        let rescuer = self.rescuer().filter(|_| service.rescue && !self.is_rescued());
+        if rescuer.is_none_or(|rescuer| self.snapshot.endpoints(self.decision.service, rescuer).is_empty()) {
             return false;
         }
         let failed = FailedTry {
@@ -346,18 +354,19 @@ impl RoutedRequest {
             elapsed: Millis(now.saturating_sub(self.started) / 1000),
             deadline: self.deadline(),
         };
+        let active = self.active();
         let answers = || service.routes.iter().map(|route| route.answers(active)).sum();
         is_safe(failed) && service.budget.take(Millis(now / 1000), answers)
     }
 
-    /// Counts the candidate's attempt, which failed at `now`, and turns to the active environment.
+    /// Counts the attempt that failed at `now`, and turns to the other environment.
     pub fn rescue(&mut self, counters: &Counters, shard: Shard, sidecar: &SidecarHandle, now: u64) {
         self.record(counters, shard, sidecar, now, false);
         if let Some(counters) = self.counters() {
             counters.record_rescue(shard, self.environment(), self.decision.judged);
         }
         self.rescued_from = self.current.failure.or(Some(AttemptFailure::Reset));
-        self.endpoints = EndpointChoice::new(self.active());
+        self.endpoints = EndpointChoice::new(self.rescuer().unwrap_or_else(|| self.active()));
         self.current = UpstreamTry::begin(now);
     }
 

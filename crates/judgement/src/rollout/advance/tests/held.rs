@@ -203,8 +203,11 @@ fn a_return_turns_back_while_its_target_is_down() {
 #[test]
 fn what_is_staged_on_the_old_side_in_the_watch_is_no_safe_place() {
     let mut bench = promoted();
+    let warm = |bench: &Bench| bench.state.split("shop").unwrap().warm;
+    assert!(warm(&bench), "what green fails, blue serves");
     bench.premises.urls[0] = "http://next:80".into();
     bench.load().unwrap();
+    assert!(!warm(&bench), "but not another version");
     bench.failing = 100;
     assert_eq!(bench.run(20), [ChangeKind::RollbackHeld]);
     let why = &bench.entries.last().unwrap().why;
