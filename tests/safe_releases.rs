@@ -75,8 +75,8 @@ fn what_a_promoted_version_fails_is_served_by_the_side_that_it_replaced() {
     wait_until("some have failed", SOON, || turn.load(SeqCst) > 300 || site.kinds().contains(&ChangeKind::Rollback));
     site.green.always(Do::Reset);
     wait_until("it is rolled back", SOON, || site.kinds().contains(&ChangeKind::Rollback));
-    load.stop();
-    assert_eq!(load.book.failed.load(SeqCst), 0, "{:?}", load.book.first_failures.lock().unwrap());
+    let (asked, failed) = load.stop();
+    assert_eq!(failed, 0, "of {asked}");
     // It is active again, and has nobody behind it.
     site.blue.always(Do::Status(503));
     assert_eq!(get(site.process.address, "/", &[]).status, 503);
