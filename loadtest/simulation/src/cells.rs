@@ -4,7 +4,7 @@ use judgement::guard::EvidenceBudget;
 
 use crate::bound;
 use crate::runs::RunSpec;
-use crate::worlds::{ColdStarts, FaultKind, FaultModel, LatencyModel, World};
+use crate::worlds::{ColdStarts, FaultKind, FaultModel, LatencyModel, RefusalModel, World};
 
 /// What a cell's cost is counted in.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -31,6 +31,7 @@ pub const WEIGHTS: &str = "Other weights, 1,000 requests/s";
 pub const ROUTES: &str = "One route of ten fails, 1,000 requests/s, 10 %";
 pub const LATENCY: &str = "Slow candidates, 1,000 requests/s, 10 %";
 pub const OTHER_LATENCY: &str = "Slow candidates at other loads";
+pub const REFUSALS: &str = "Candidates that refuse their clients, 1,000 requests/s, 10 %: refusals, not failures";
 pub const UNCOVERED: &str = "Not covered: faults that creep";
 
 impl FaultCell {
@@ -121,6 +122,16 @@ pub fn all(runs: usize) -> Vec<FaultCell> {
             let world = world.with_latency(LatencyModel::default()).with_fault(at, FaultKind::Slower(2.0));
             cells.push(FaultCell::new(OTHER_LATENCY, name, world, runs.min(50)));
         }
+        for (what, routes, share) in
+            [("all are", 1, 1.0), ("30 % are", 1, 0.3), ("all of one route of ten are", 10, 1.0)]
+        {
+            let name = format!("{what} refused, {when}");
+            let usual = RefusalModel { base: 0.05, ratio: 1.0, drifts: false, crawler: 0.0 };
+            let world = World { routes, ..World::reference(&name) }.with_refusals(usual);
+            let mut world = world.with_fault(at, FaultKind::Refuses(share));
+            world.fault.iter_mut().for_each(|fault| fault.route = (routes > 1).then_some(3));
+            cells.push(FaultCell::new(REFUSALS, name, world, runs.min(50)));
+        }
         let name = format!("1 % more fail each minute, from {when}");
         let world = World::reference(&name).with_fault(at, FaultKind::Creeps(0.01));
         cells.push(FaultCell::new(UNCOVERED, name, world, runs));
@@ -130,7 +141,7 @@ pub fn all(runs: usize) -> Vec<FaultCell> {
     let latency = LatencyModel { cold: ColdStarts::Instances, ..LatencyModel::default() };
     let world = World::reference(&name).with_latency(latency).with_fault(0, FaultKind::Slower(2.0));
     cells.push(FaultCell::new(OTHER_LATENCY, name, world, runs.min(50)));
-    let order = [REFERENCE, RATES, WEIGHTS, ROUTES, LATENCY, OTHER_LATENCY, UNCOVERED];
+    let order = [REFERENCE, RATES, WEIGHTS, ROUTES, LATENCY, OTHER_LATENCY, REFUSALS, UNCOVERED];
     cells.sort_by_key(|cell| order.iter().position(|group| *group == cell.group));
     cells
 }

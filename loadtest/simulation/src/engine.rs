@@ -5,7 +5,7 @@
 //! the same run, as if the candidate had stayed. Arrivals are Poisson, which is rougher than the product's exact split.
 
 use judgement::guard::latency::bucket_of;
-use judgement::guard::window::JudgedTotals;
+use judgement::guard::window::{CLIENTS, JudgedTotals};
 use judgement::rollout::{Effect, Event, OperatorAction, OperatorCommand, Requester};
 
 use crate::dice::Dice;
@@ -19,6 +19,8 @@ const HISTORY: u64 = 3000;
 const LATEST: u64 = 6300;
 /// How far ahead answers are kept, in ticks: over 20 s, twice the longest hang.
 const AHEAD: usize = 1024;
+/// The crawler's group.
+const CRAWLER: usize = 7;
 /// A cluster of failures is over after so many ticks, whether it has met all its requests or not.
 const CLUSTER: u8 = 3;
 
@@ -138,6 +140,8 @@ impl<'a> Engine<'a> {
                 let (fails, mean) = (air.fails, self.expected(class, step));
                 let drawn = self.draw(mean, fails, sky.cluster, class, route);
                 self.settle(class, route, drawn, step, sky);
+                let groups = self.draw_refused(air.refused, drawn.0 - drawn.1);
+                self.refuse(class, route, &groups, sky);
             }
         }
         if let Some((side, rate, fails)) = sky.client {
@@ -145,6 +149,28 @@ impl<'a> Engine<'a> {
             let mean = rate * step as f64 / 1000.0;
             let drawn = self.draw(mean, fails, 1.0, class, 0);
             self.settle(class, 0, drawn, step, sky);
+        }
+        if let Some((side, rate)) = sky.crawler {
+            let class = if side == 0 { RequestClass::Active } else { RequestClass::Rescuable };
+            let n = self.dice.poisson(rate * step as f64 / 1000.0);
+            self.settle(class, 0, (n, 0), step, sky);
+            self.refuse(class, 0, &vec![CRAWLER; n as usize], sky);
+        }
+    }
+
+    /// Of so many good answers, those that refuse their clients.
+    fn draw_refused(&mut self, refused: f64, good: u32) -> Vec<usize> {
+        if refused == 0.0 {
+            return Vec::new();
+        }
+        let dice = &mut self.dice;
+        (0..good).filter_map(|_| dice.chance(refused).then(|| dice.below(CLIENTS as u64) as usize)).collect()
+    }
+
+    fn refuse(&mut self, class: RequestClass, route: usize, groups: &[usize], sky: &TickConditions) {
+        let from = self.now;
+        for judge in self.judges.iter_mut().filter(|judge| judge.watches(from)) {
+            judge.refuse(class, route, groups, sky.broken.is_some());
         }
     }
 

@@ -1,7 +1,7 @@
 //! The worlds in which nothing is wrong with the candidate, and some that no judge of this kind can tell from those.
 
 use crate::runs::{RunSpec, budget};
-use crate::worlds::{ColdStarts, ErrorModel, ErrorShape, LatencyModel, StallModel, World};
+use crate::worlds::{ColdStarts, ErrorModel, ErrorShape, LatencyModel, RefusalModel, StallModel, World};
 
 pub struct HealthyWorld {
     pub world: World,
@@ -67,7 +67,7 @@ pub fn all(runs: usize, length: u64) -> Vec<HealthyWorld> {
             None,
         ),
     ];
-    let worlds = worlds.into_iter().chain(stalls(length));
+    let worlds = worlds.into_iter().chain(refusals(length)).chain(stalls(length));
     let healthy = worlds.map(|(world, target)| {
         let runs = if target.is_some() { runs } else { runs.div_ceil(4) };
         let spec = RunSpec {
@@ -79,6 +79,20 @@ pub fn all(runs: usize, length: u64) -> Vec<HealthyWorld> {
         HealthyWorld { world, spec, runs, target }
     });
     healthy.collect()
+}
+
+/// Both sides refuse clients, as sites do.
+fn refusals(length: u64) -> impl Iterator<Item = (World, Option<f64>)> {
+    let usual = RefusalModel { base: 0.05, ratio: 1.0, drifts: false, crawler: 0.0 };
+    let models = [
+        ("5 % on both sides", usual),
+        ("20 % on both sides", RefusalModel { base: 0.2, ..usual }),
+        ("0.3 to 6 % on both sides, drifting", RefusalModel { base: 0.003, drifts: true, ..usual }),
+        ("2 % and 8 %: tolerated", RefusalModel { base: 0.02, ratio: 4.0, ..usual }),
+        ("1 %, and a crawler of 10 requests/s on one side", RefusalModel { base: 0.01, crawler: 10.0, ..usual }),
+    ];
+    let world = move |(name, model)| World::healthy(&format!("refusals, {name}"), length).with_refusals(model);
+    models.into_iter().map(move |model| (world(model), Some(0.001)))
 }
 
 /// One side alone stands still for 50 ms to 2 s, where answers usually take 5 ms. No promise is made where it is then

@@ -53,6 +53,8 @@ pub struct RolloutCost {
     pub hurt: u64,
     /// Answers that the fault made late.
     pub slow: u64,
+    /// Requests that it refused.
+    pub refused: u64,
     /// Requests that caution sent to active, in all.
     pub turned_away: u64,
 }
@@ -198,6 +200,19 @@ impl SimulatedJudge {
         if fault && class != RequestClass::Active {
             self.cost.failed += u64::from(failed);
             self.cost.hurt += u64::from(failed) - rescued;
+        }
+    }
+
+    /// So many of the last answers of a class refused clients of these groups. `fault`: it is on.
+    pub fn refuse(&mut self, class: RequestClass, route: usize, groups: &[usize], fault: bool) {
+        let totals = self.totals(route, class.side());
+        totals.clients = u64::MAX;
+        for group in groups {
+            let refused = &mut totals.refusals[*group];
+            *refused = refused.wrapping_add(1);
+        }
+        if fault && class != RequestClass::Active {
+            self.cost.refused += groups.len() as u64;
         }
     }
 

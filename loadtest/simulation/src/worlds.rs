@@ -22,6 +22,7 @@ pub struct World {
     pub errors: ErrorModel,
     /// `None`: every request is answered at once, and only failures are looked at: the judge sees no latency.
     pub latency: Option<LatencyModel>,
+    pub refusals: Option<RefusalModel>,
     pub fault: Option<FaultModel>,
 }
 
@@ -99,6 +100,20 @@ pub struct StallModel {
     pub side: usize,
 }
 
+/// How requests are refused (4xx, redirects) while nothing is wrong with the candidate. Clients are spread over all groups.
+#[derive(Clone, Copy, Debug)]
+pub struct RefusalModel {
+    /// The share that active refuses.
+    pub base: f64,
+    /// The candidate's share is so many times that.
+    pub ratio: f64,
+    /// Both sides' rate goes up and down twenty-fold, in two minutes.
+    pub drifts: bool,
+    /// One client of so many requests a second asks for what is not there. It is pinned: to the candidate once its bucket is
+    /// under the weight, until then to active.
+    pub crawler: f64,
+}
+
 /// What a new candidate's first answers suffer from.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub enum ColdStarts {
@@ -132,6 +147,8 @@ pub enum FaultKind {
     Hangs(f64),
     /// The share that fails grows by so much a minute.
     Creeps(f64),
+    /// This share is refused.
+    Refuses(f64),
 }
 
 impl World {
@@ -145,6 +162,7 @@ impl World {
             plan: vec![(0, 10.0)],
             errors: ErrorModel { base: 0.001, ratio: 1.0, shape: ErrorShape::Steady },
             latency: None,
+            refusals: None,
             fault: None,
         }
     }
@@ -168,6 +186,11 @@ impl World {
 
     pub fn with_latency(mut self, latency: LatencyModel) -> World {
         self.latency = Some(latency);
+        self
+    }
+
+    pub fn with_refusals(mut self, refusals: RefusalModel) -> World {
+        self.refusals = Some(refusals);
         self
     }
 
@@ -198,12 +221,13 @@ pub struct SideConditions {
     pub cold: f64,
     /// The usual latency, in seconds.
     pub median: f64,
+    pub refused: f64,
 }
 
 impl SideConditions {
     /// Nothing but what is usual.
     pub const CLEAR: SideConditions =
-        SideConditions { fails: 0.0, slower: 1.0, late: (0.0, 0.0), hangs: 0.0, cold: 0.0, median: 0.05 };
+        SideConditions { fails: 0.0, slower: 1.0, late: (0.0, 0.0), hangs: 0.0, cold: 0.0, median: 0.05, refused: 0.0 };
 
     /// How long an answer takes, in microseconds, and whether a fault of these chances has made it late.
     pub fn latency(&self, dice: &mut Dice) -> (u64, bool) {
@@ -239,6 +263,8 @@ pub struct TickConditions {
     pub cluster: f64,
     /// The one heavy client: its side, its requests a second, and the share of them that fails.
     pub client: Option<(usize, f64, f64)>,
+    /// The one crawler: its side, and its requests a second.
+    pub crawler: Option<(usize, f64)>,
 }
 
 impl TickConditions {
@@ -314,12 +340,8 @@ impl<'a> Scene<'a> {
     pub fn sky(&self, from: u64, long: u64) -> TickConditions {
         let ErrorModel { base, ratio, shape } = self.world.errors;
         let seconds = from as f64 / 1000.0;
-        let base = match shape {
-            ErrorShape::Drifting => {
-                base * (1.5 + 1.5 * (std::f64::consts::TAU * (seconds + self.phase) / 120.0).sin()).exp()
-            }
-            _ => base,
-        };
+        let drift = (1.5 + 1.5 * (std::f64::consts::TAU * (seconds + self.phase) / 120.0).sin()).exp();
+        let base = if shape == ErrorShape::Drifting { base * drift } else { base };
         let fails = [base, base * ratio];
         let slower = mean(&self.spikes, from, long, 1.0);
         let mut sides = [0, 1].map(|side| {
@@ -327,6 +349,10 @@ impl<'a> Scene<'a> {
             let median = self.world.latency.map_or(SideConditions::CLEAR.median, |latency| latency.median);
             SideConditions { fails, slower, median, ..SideConditions::CLEAR }
         });
+        if let Some(RefusalModel { base, ratio, drifts, .. }) = self.world.refusals {
+            let base = if drifts { base * drift } else { base };
+            (sides[0].refused, sides[1].refused) = (base, base * ratio);
+        }
         if let Some(latency) = self.world.latency {
             sides[1].slower *= 1.0 + latency.slower;
             match latency.cold {
@@ -345,8 +371,11 @@ impl<'a> Scene<'a> {
             }
             _ => None,
         };
+        let crawler = self.world.refusals.filter(|model| model.crawler > 0.0);
+        let crawler = crawler.map(|model| (usize::from(self.bucket < self.world.weight(from)), model.crawler));
         TickConditions {
             sides,
+            crawler,
             broken: broken.map(|fault| (fault.kind.on(sides[1], from - fault.at), fault.route)),
             cluster: shape.cluster(),
             client,
@@ -362,6 +391,7 @@ impl FaultKind {
             FaultKind::Slower(factor) => SideConditions { slower: air.slower * factor, ..air },
             FaultKind::Late(share, seconds) => SideConditions { late: (share, seconds), ..air },
             FaultKind::Hangs(share) => SideConditions { hangs: share, ..air },
+            FaultKind::Refuses(share) => SideConditions { refused: share, ..air },
             FaultKind::Creeps(minute) => {
                 SideConditions { fails: (air.fails + minute * since as f64 / 60_000.0).min(1.0), ..air }
             }

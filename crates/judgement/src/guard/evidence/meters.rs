@@ -102,7 +102,7 @@ impl EvidenceMeters {
             latency: Fed::new(EvidenceMeter::of_slowness(share * MeterKind::Latency.share(), planned), now),
             stalls: rate(MeterKind::Stalls),
             refusals: Fed::new(EvidenceMeter::of_answers(share * MeterKind::Refusals.share(), planned), now),
-            noted: Box::new(sides.map(NotedRefusals::of)),
+            noted: Box::new(sides.map(|side| NotedRefusals::of(now, side))),
             cohorts: StallDetector::new(now, sides.map(|side| &side.cohorts)),
             last: Box::new(sides.map(Clone::clone)),
             patience: patience(memory.p99()),
@@ -178,10 +178,9 @@ impl EvidenceMeters {
         let seen = now.since(self.refusals.at) >= NOTED
             && candidate.answers + active.answers < sides.iter().map(|side| side.counts.answers).sum();
         if seen {
-            let [one, other] = sides;
-            let (candidate, active) = (candidate.until(one), active.until(other));
+            let ([candidate, active], [one, other]) = (&mut *self.noted, sides);
+            let (candidate, active) = (candidate.take(now, one), active.take(now, other));
             self.refusals.feed(now, candidate, active, 0.0);
-            *self.noted = sides.map(NotedRefusals::of);
         }
     }
 
