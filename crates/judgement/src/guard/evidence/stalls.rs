@@ -81,6 +81,8 @@ impl StallDetector {
         while self.due < self.newest && is_due(self.due) {
             for (place, (sum, side)) in sums.iter_mut().zip(sides).enumerate() {
                 let (sent, open) = self.counts(self.due, place, side);
+                // If the candidate has answered nobody since, whoever is gone from it has given up.
+                let open = if place == 0 && answered.0 < self.due * COHORT.0 { sent } else { open };
                 sum.0 += u64::from(sent);
                 sum.1 += u64::from(open);
             }
@@ -104,5 +106,41 @@ impl StallDetector {
     pub fn waiting(&self, candidate: &Cohorts) -> u32 {
         let oldest = (self.newest + 1).saturating_sub(COHORTS as u64);
         (oldest..=self.newest).map(|cohort| self.counts(cohort, 0, candidate).1).sum()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const PATIENCE: Millis = Millis(500);
+
+    /// Ten requests of each side are sent in the cohort of 1.0 s; so many of the candidate's are over when it is looked at.
+    fn at(look: u64, answered: u64, over: u32) -> (u32, u32) {
+        let nothing = Cohorts::default();
+        let mut stalls = StallDetector::new(Millis(900), [&nothing; 2]);
+        let looked = |stalls: &mut StallDetector, now: u64, sides: [&Cohorts; 2]| {
+            stalls.look(Millis(now), sides, PATIENCE, Millis(answered))
+        };
+        looked(&mut stalls, 1000, [&nothing; 2]);
+        let mut sides = [nothing, nothing];
+        sides.iter_mut().for_each(|side| side.sent[10] = 10);
+        (sides[0].ended[10], sides[1].ended[10]) = (over, 10);
+        looked(&mut stalls, 1100, [&sides[0], &sides[1]]);
+        let ([good, bad, ..], _) = looked(&mut stalls, look, [&sides[0], &sides[1]]);
+        (good, bad)
+    }
+
+    #[test]
+    fn what_others_were_answered_after_hangs_soon_and_what_nobody_was_later() {
+        assert_eq!(at(1600, 1550, 3), (3, 7), "others are answered");
+        assert_eq!(at(1600, 1050, 3), (0, 0), "nobody is: not yet");
+        assert_eq!(at(3600, 1050, 3), (3, 7));
+    }
+
+    #[test]
+    fn clients_that_gave_up_on_a_side_that_answers_nobody_have_hung() {
+        assert_eq!(at(3600, 950, 10), (0, 10));
+        assert_eq!(at(3600, 1050, 10), (10, 0), "some of them may have been answered");
     }
 }
