@@ -178,7 +178,10 @@ fn a_shared_outage_rolls_nothing_back() {
         while engine.now < 100_000 {
             let fails = if (20_000..80_000).contains(&engine.now) { 0.9 } else { 0.001 };
             let air = SideConditions { fails, ..SideConditions::CLEAR };
-            engine.tick_under(TICK, &TickConditions { sides: [air; 2], broken: None, cluster: 1.0, client: None });
+            engine.tick_under(
+                TICK,
+                &TickConditions { sides: [air; 2], broken: None, cluster: 1.0, client: None, crawler: None },
+            );
         }
         assert_eq!(engine.judges[0].end, None, "seed {seed}");
     }

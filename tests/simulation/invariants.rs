@@ -52,7 +52,10 @@ impl Somebody {
                 engine.share = if split.stopped { 0.0 } else { split.weight.ratio() };
                 let sides = [0.001, self.fails].map(|fails| SideConditions { fails, ..SideConditions::CLEAR });
                 return (
-                    engine.tick_under(TICK, &TickConditions { sides, broken: None, cluster: 1.0, client: None }),
+                    engine.tick_under(
+                        TICK,
+                        &TickConditions { sides, broken: None, cluster: 1.0, client: None, crawler: None },
+                    ),
                     false,
                 );
             }
