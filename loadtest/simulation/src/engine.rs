@@ -163,8 +163,8 @@ impl<'a> Engine<'a> {
         if refused == 0.0 {
             return Vec::new();
         }
-        let dice = &mut self.dice;
-        (0..good).filter_map(|_| dice.chance(refused).then(|| dice.below(CLIENTS as u64) as usize)).collect()
+        let n = (0..good).filter(|_| self.dice.chance(refused)).count();
+        (0..n).map(|_| self.dice.below(CLIENTS as u64) as usize).collect()
     }
 
     fn refuse(&mut self, class: RequestClass, route: usize, groups: &[usize], sky: &TickConditions) {

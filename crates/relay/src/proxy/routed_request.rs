@@ -356,7 +356,8 @@ impl RoutedRequest {
         };
         let active = self.active();
         let answers = || service.routes.iter().map(|route| route.answers(active)).sum();
-        is_safe(failed) && service.budget.take(Millis(now / 1000), answers)
+        // Nobody else is on a side that was replaced, and it had all of the traffic a moment ago: nothing is to be spared.
+        is_safe(failed) && (rescuer != Some(active) || service.budget.take(Millis(now / 1000), answers))
     }
 
     /// Counts the attempt that failed at `now`, and turns to the other environment.
