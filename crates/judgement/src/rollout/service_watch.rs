@@ -243,7 +243,7 @@ impl ServiceWatch {
         if let Some(side) = meters.map(|meters| meters.progress(candidate)) {
             let standstill = self.standstill.get_or_insert_with(|| Standstill::new(now, side.answers));
             standstill.look(now, side);
-            self.spared = careful && standstill.spares(now);
+            self.spared = careful && standstill.spares();
         }
         before != self.spared
     }

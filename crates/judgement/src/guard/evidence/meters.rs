@@ -211,7 +211,8 @@ impl EvidenceMeters {
     /// What the candidate has done so far.
     pub fn progress(&self, candidate: &JudgedTotals) -> SideProgress {
         let JudgedTotals { counts, cohorts, .. } = candidate;
-        SideProgress { answers: counts.answers, open: self.cohorts.waiting(cohorts), pace: self.pace }
+        let open = self.cohorts.waiting(cohorts);
+        SideProgress { answers: counts.answers, sent: cohorts.total_sent(), open, pace: self.pace }
     }
 
     pub fn evidence(&self) -> f64 {

@@ -15,8 +15,10 @@ const QUIET: Millis = Millis(60);
 const MISSING: f64 = 8.0;
 /// So many requests wait: fewer may be slow on their own.
 const WAITING: u32 = 5;
-/// Requests are let through to a side that stands still for so long at a time.
-const TASTE: Millis = Millis(50);
+/// A side that stands still is spared for so long …
+const SPARED: Millis = Millis(350);
+/// … and then tried for so long, and until it has got a request: or else whoever asks seldom would never try it.
+const TRIED: Millis = Millis(50);
 
 /// Of every so many seconds …
 const PERIOD: f64 = 30.0;
@@ -39,17 +41,28 @@ pub struct Standstill {
     answered: Millis,
     /// When it last had nothing to answer.
     idle: Millis,
-    /// It stands still since then.
-    stands: Option<Millis>,
+    stands: Option<Standing>,
     /// When it will have caught up.
     caught_up: Millis,
     is_on: bool,
+}
+
+/// It answers nobody.
+#[derive(Clone, Copy, Debug)]
+struct Standing {
+    since: Millis,
+    /// New requests are kept from it, or else it is tried since then; and what it had been sent by then.
+    spared: bool,
+    turned: Millis,
+    sent: u32,
 }
 
 /// What a side has done so far.
 #[derive(Clone, Copy, Debug)]
 pub struct SideProgress {
     pub answers: u64,
+    /// Wraps.
+    pub sent: u32,
     /// Requests that are being answered.
     pub open: u32,
     /// Responses a second, until a moment ago.
@@ -66,16 +79,18 @@ impl Standstill {
         let since = self.answered.max(self.idle);
         if side.answers != self.answers {
             (self.answers, self.answered) = (side.answers, now);
-            let stood = self.stands.take().map_or(Millis::ZERO, |since| now.since(since));
+            let stood = self.stands.take().map_or(Millis::ZERO, |standing| now.since(standing.since));
             // Who has stood for longer has been judged for it, and is not forgiven.
             if stood <= LONGEST {
                 self.caught_up = self.caught_up.max(now.plus(Millis(stood.0 / 2)));
             }
+        } else if let Some(standing) = &mut self.stands {
+            standing.look(now, side.sent);
         } else {
             let quiet = now.since(since);
             let missing = side.pace * quiet.0 as f64 / 1000.0;
-            if self.stands.is_none() && quiet >= QUIET && missing >= MISSING && side.open >= WAITING {
-                self.stands = Some(since);
+            if quiet >= QUIET && missing >= MISSING && side.open >= WAITING {
+                self.stands = Some(Standing { since, spared: true, turned: now, sent: side.sent });
             }
         }
         if side.open == 0 {
@@ -84,10 +99,9 @@ impl Standstill {
         self.is_on = self.stands.is_some() || now < self.caught_up;
     }
 
-    /// Whether new requests are kept from it at `now`: while it answers nobody, but for one twentieth of a second in
-    /// eight, to learn whether it hangs.
-    pub fn spares(&self, now: Millis) -> bool {
-        self.stands.is_some_and(|since| now.since(since).0 / TASTE.0 % 8 != 7)
+    /// Whether new requests are kept from it: while it answers nobody, but now and then, to learn whether it hangs.
+    pub fn spares(&self) -> bool {
+        self.stands.is_some_and(|standing| standing.spared)
     }
 
     /// It stands still, or has not caught up yet.
@@ -101,6 +115,16 @@ impl Standstill {
     }
 }
 
+impl Standing {
+    fn look(&mut self, now: Millis, sent: u32) {
+        let passed = now.since(self.turned);
+        let is_over = if self.spared { passed >= SPARED } else { passed >= TRIED && sent != self.sent };
+        if is_over {
+            (self.spared, self.turned, self.sent) = (!self.spared, now, sent);
+        }
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -110,11 +134,12 @@ mod tests {
         standstill: Standstill,
         now: u64,
         answers: u64,
+        sent: u32,
     }
 
     impl Candidate {
         fn new() -> Candidate {
-            Candidate { standstill: Standstill::new(Millis::ZERO, 0), now: 0, answers: 0 }
+            Candidate { standstill: Standstill::new(Millis::ZERO, 0), now: 0, answers: 0, sent: 0 }
         }
 
         /// For so many milliseconds, with so many answers in each tick, and so many requests open at its end.
@@ -122,13 +147,13 @@ mod tests {
             for _ in 0..long / 20 {
                 self.now += 20;
                 self.answers += answers;
-                let side = SideProgress { answers: self.answers, open, pace: 100.0 };
+                let side = SideProgress { answers: self.answers, sent: self.sent, open, pace: 100.0 };
                 self.standstill.look(Millis(self.now), side);
             }
         }
 
         fn spares(&self) -> bool {
-            self.standstill.spares(Millis(self.now))
+            self.standstill.spares()
         }
     }
 
@@ -156,10 +181,18 @@ mod tests {
         candidate.goes(100, 0, 10);
         let mut spared = 0;
         for _ in 0..100 {
+            candidate.sent += 1;
             candidate.goes(20, 0, 10);
             spared += u32::from(candidate.spares());
         }
-        assert!((85..=90).contains(&spared), "{spared} of 100 ticks");
+        assert!((80..=90).contains(&spared), "{spared} of 100 ticks");
+        // Nobody comes: it is tried until somebody does.
+        candidate.goes(400, 0, 10);
+        candidate.goes(10_000, 0, 10);
+        assert!(!candidate.spares());
+        candidate.sent += 1;
+        candidate.goes(20, 0, 10);
+        assert!(candidate.spares());
     }
 
     #[test]
