@@ -67,7 +67,6 @@ fn what_a_promoted_version_fails_is_served_by_the_side_that_it_replaced() {
     site.must(&["deploy", "2.0.0"]);
     let load = Load::start(site.process.address, 8, Duration::from_millis(5));
     site.wait_for_phase("promoted");
-    std::thread::sleep(Duration::from_secs(2));
     // One in ten, in which nobody is sure; then all.
     let turn = Arc::new(std::sync::atomic::AtomicU64::new(0));
     let count = turn.clone();

@@ -11,7 +11,7 @@ use crate::rollout::plan::OnFailure;
 use crate::rollout::release::{Release, RolloutPhase};
 use crate::rollout::service_state::{ServiceState, WaitReason};
 use crate::rollout::service_update::ServiceUpdate;
-use crate::rollout::{Announcement, AnnouncementLevel, ChangeKind, DurableState, Effect};
+use crate::rollout::{Announcement, AnnouncementLevel, ChangeKind, Effect};
 use crate::time::Millis;
 
 /// A wait before the first step is stored this often: later, the progress of the step carries it.
@@ -122,10 +122,7 @@ impl ServiceUpdate<'_> {
             hooks.push(GateHook::Rollback);
         }
         let sequence = &mut *self.sequence;
-        let number = || {
-            sequence.questions += 1;
-            sequence.questions
-        };
+        let number = || sequence.next_question();
         let due = gates.due(&hooks, durable, self.now, number);
         effects.extend(due.into_iter().map(|(gate, number)| self.question(&gate, number, None)));
         effects
@@ -188,8 +185,8 @@ impl ServiceUpdate<'_> {
 
     /// A gate of the way forward has passed, or keeps the rollout where it is.
     fn go_on_or_hold(&mut self, news: &GateNews) -> Vec<Effect> {
-        let ServiceState { durable, .. } = &mut *self.state;
-        let Some(release) = &mut durable.release else { return Vec::new() };
+        let durable = &mut self.state.durable;
+        let Some(release) = &durable.release else { return Vec::new() };
         let (gate, title) = (&news.gate, release.title().to_owned());
         match &news.answer {
             // It is asked again and again: that it goes well is no news.
@@ -202,8 +199,10 @@ impl ServiceUpdate<'_> {
             }
             Err(_) if release.gates.told.contains(&gate.name) => Vec::new(),
             Err(why) => {
-                let before = DurableState { release: Some(release.clone()), ..durable.clone() };
-                release_told(durable, gate);
+                let before = durable.clone();
+                if let Some(release) = &mut durable.release {
+                    release.gates.told.push(gate.name.clone());
+                }
                 let failures = match gate.hook.counts() {
                     true => format!(" (failure {} of {})", news.failures, gate.threshold),
                     false => String::new(),
@@ -273,10 +272,7 @@ impl ServiceUpdate<'_> {
     /// Tells the gates of a hook: of the end of the rollout, or of an announcement.
     pub(super) fn tell_gates(&mut self, hook: GateHook, event: Option<&Announcement>) -> Vec<Effect> {
         let sequence = &mut *self.sequence;
-        let number = || {
-            sequence.questions += 1;
-            sequence.questions
-        };
+        let number = || sequence.next_question();
         let (told, full) = self.state.gates.tell(hook, number);
         let mut effects: Vec<Effect> =
             told.into_iter().map(|(gate, number)| self.question(&gate, number, event.cloned())).collect();
@@ -308,13 +304,6 @@ impl ServiceUpdate<'_> {
             steps: release.map_or(0, |release| release.plan.steps.len()),
             event,
         })
-    }
-}
-
-/// People have been told that this gate holds its step.
-fn release_told(durable: &mut DurableState, gate: &RolloutGate) {
-    if let Some(release) = &mut durable.release {
-        release.gates.told.push(gate.name.clone());
     }
 }
 

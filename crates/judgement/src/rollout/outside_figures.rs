@@ -24,10 +24,7 @@ impl ServiceUpdate<'_> {
             return Vec::new();
         }
         let sequence = &mut *self.sequence;
-        let number = || {
-            sequence.questions += 1;
-            sequence.questions
-        };
+        let number = || sequence.next_question();
         let due = figures.due(&policy.metrics, durable, self.now, number).into_iter().map(|(metric, number)| {
             Effect::Measure(MetricRequest {
                 service: self.name.to_owned(),

@@ -22,6 +22,14 @@ pub(super) struct Sequence {
     pub began: u64,
 }
 
+impl Sequence {
+    /// The number of the next question to another system.
+    pub fn next_question(&mut self) -> u64 {
+        self.questions += 1;
+        self.questions
+    }
+}
+
 pub(super) struct ServiceUpdate<'s> {
     pub name: &'s str,
     pub state: &'s mut ServiceState,

@@ -370,8 +370,10 @@ fn a_candidate_that_stands_still_gets_no_new_requests() {
     let active_down = get("/").with("host", "x").of(&at([false, true]));
     assert_eq!((active_down.environment, active_down.judged), (green, true), "better late than down");
     // What is active's anyway is judged as ever.
-    let calm = RoutingTable::compile(vec![(shop.clone(), TrafficSplit { standing: true, ..at_weight(0.0) })]);
-    assert_eq!(get("/").with("host", "x").of(&calm).environment, blue);
+    let ordinal = (0..10_000).find(|n| !split::turn(at_weight(0.01).weight, *n)).unwrap();
+    let few = RoutingTable::compile(vec![(shop.clone(), TrafficSplit { standing: true, ..at_weight(0.01) })]);
+    let drawn = get("/").with("host", "x").from(&few, "192.0.2.1", ordinal).unwrap();
+    assert_eq!(way(drawn), (blue, DecisionReason::Draw, true));
 }
 
 #[test]

@@ -331,12 +331,8 @@ impl RoutedRequest {
     /// the side that it replaced.
     fn rescuer(&self) -> Option<Environment> {
         let split = self.snapshot.table.service(self.decision.service).1;
-        let failed = self.environment();
-        let old = || failed.other();
-        if failed != split.active {
-            return Some(split.active);
-        }
-        (split.warm && *old().of(&split.up)).then(old)
+        let rescuer = self.environment().other();
+        (rescuer == split.active || split.warm && *rescuer.of(&split.up)).then_some(rescuer)
     }
 
     /// Whether the request that failed at `now` may go to the other environment; if so, the budget has been charged.
@@ -367,7 +363,7 @@ impl RoutedRequest {
             counters.record_rescue(shard, self.environment(), self.decision.judged);
         }
         self.rescued_from = self.current.failure.or(Some(AttemptFailure::Reset));
-        self.endpoints = EndpointChoice::new(self.rescuer().unwrap_or_else(|| self.active()));
+        self.endpoints = EndpointChoice::new(self.environment().other());
         self.current = UpstreamTry::begin(now);
     }
 
