@@ -129,30 +129,30 @@ fn a_request_without_an_address_is_out_no_more() {
 fn whoever_is_rescued_is_not_hurt_and_whoever_is_not_is() {
     let house = House::start("weight = 100\nrescue = true", "");
     let mut client = house.client();
-    let expect = |requests, rescued, hurt| {
+    let expect = |requests, [rescued, saved]: [u64; 2], hurt| {
         wait_for_requests(&house, Green, requests);
         wait_until("all is told", SOON, || {
-            tally(&house, Green) == ClientImpact { requests, left: 0, rescued, hurt, turned_away: 0 }
+            tally(&house, Green) == ClientImpact { requests, left: 0, rescued, saved, hurt, turned_away: 0 }
         });
         assert_eq!(cohorts(&house, Green), (requests as u32, requests as u32));
     };
     house.green.always(Do::Status(200));
     assert_eq!(client.get("/", &[]).body, "green");
-    expect(1, 0, 0);
+    expect(1, [0, 0], 0);
     house.green.always(Do::Status(500));
     assert_eq!(client.get("/", &[]).status, 200);
-    expect(2, 1, 0);
+    expect(2, [1, 1], 0);
     assert_eq!(client.request("POST", "/", &[], "body").status, 500);
-    expect(3, 1, 1);
+    expect(3, [1, 1], 1);
     house.blue.always(Do::Status(503));
     assert_eq!(client.get("/", &[]).status, 503);
-    expect(4, 2, 2);
+    expect(4, [2, 1], 2);
     house.green.always(Do::RawAndClose("HTTP/1.1 200 OK\r\nContent-Length: 1000\r\n\r\nhalf".to_owned()));
     assert!(house.client().get("/", &[]).truncated);
-    expect(5, 2, 3);
+    expect(5, [2, 1], 3);
     house.green.always(Do::Status(404));
     assert_eq!(client.get("/", &[]).status, 404, "is an answer");
-    expect(6, 2, 3);
+    expect(6, [2, 1], 3);
     let blue = tally(&house, Blue);
     assert_eq!(blue, ClientImpact::default(), "green was tried first, whoever answered");
     let metrics = house.metrics();

@@ -9,7 +9,7 @@ use judgement::rollout::ChangeKind;
 use crate::rollouts::Site;
 use crate::support::client::{Client, get};
 use crate::support::house::{House, Load};
-use crate::support::origin::{Do, Origin};
+use crate::support::origin::{Do, Origin, Request};
 use crate::support::{SOON, wait_until};
 
 /// Steps of a second, and a watch that outlasts the test.
@@ -79,6 +79,39 @@ fn what_a_promoted_version_fails_is_served_by_the_side_that_it_replaced() {
     // It is active again, and has nobody behind it.
     site.blue.always(Do::Status(503));
     assert_eq!(get(site.process.address, "/", &[]).status, 503);
+}
+
+/// Answers one request in so many with 503.
+fn one_fails_in(n: u64) -> impl Fn(&Request) -> Do + Send + Sync + 'static {
+    let turn = std::sync::atomic::AtomicU64::new(0);
+    move |_| Do::Status(if turn.fetch_add(1, SeqCst).is_multiple_of(n) { 503 } else { 200 })
+}
+
+#[test]
+fn a_promoted_version_is_judged_by_what_active_did_before_and_by_what_it_serves_again() {
+    let site = Site::new(FAST);
+    site.must(&["deploy", "2.0.0"]);
+    let load = Load::start(site.process.address, 8, Duration::from_millis(5));
+    site.wait_for_phase("promoted");
+    // Both fail one in ten: who is to blame, nobody can tell.
+    site.blue.does(one_fails_in(10));
+    site.green.does(one_fails_in(10));
+    std::thread::sleep(Duration::from_secs(3));
+    assert!(!site.kinds().contains(&ChangeKind::Rollback), "{}", site.must(&["history"]));
+    let (_, failed) = load.stop();
+    assert!(failed > 0, "what both fail is not saved");
+
+    site.blue.always(Do::Status(200));
+    let load = Load::start(site.process.address, 8, Duration::from_millis(5));
+    wait_until("it is rolled back", SOON, || site.kinds().contains(&ChangeKind::Rollback));
+    let (asked, failed) = load.stop();
+    assert_eq!(failed, 0, "of {asked}");
+    let history = site.must(&["history"]);
+    assert!(history.contains(", blue failed 0.") && history.contains(" in its worst five minutes: evidence "), "{history}");
+    let entry = history.lines().find(|line| line.contains("in its worst five minutes")).unwrap();
+    let number = entry.split_whitespace().next().unwrap();
+    let explained = site.must(&["explain", number]);
+    assert!(explained.contains(", as recorded"), "{explained}");
 }
 
 #[test]

@@ -154,7 +154,7 @@ fn meters(budget: &EvidenceBudget, weighed: &CombinedEvidence, tape: Option<&Evi
 }
 
 /// What both sides have done since a meter's evidence began to rise.
-fn counts(MeterEvidence { span, candidate: c, active: a, edge, .. }: &MeterEvidence) -> String {
+fn counts(MeterEvidence { span, candidate: c, active: a, edge, before, .. }: &MeterEvidence) -> String {
     if c.all + a.all == 0 {
         return "has not risen".to_owned();
     }
@@ -164,6 +164,10 @@ fn counts(MeterEvidence { span, candidate: c, active: a, edge, .. }: &MeterEvide
     };
     let [over_c, over_a] = over;
     let of = |bad: u64, all: u64| format!("{} of {}", grouped(bad), grouped(all));
+    if let Some(before) = before {
+        let share = 100.0 * edge.and_then(|edge| edge.before).unwrap_or(*before);
+        return format!("candidate {}{over_c}, in {span}; active {share:.2} %{over_a} at its worst", of(bad_c, c.all));
+    }
     format!("candidate {}{over_c}, active {}{over_a}, in {span}", of(bad_c, c.all), of(bad_a, a.all))
 }
 

@@ -251,6 +251,7 @@ mod tests {
         for shard in [Shard(0), Shard(1)] {
             route.record(shard, side, true, outcome(503));
             route.record_rescue(shard, side, true);
+            route.record_saved(shard, side, true);
             route.record_hurt(shard, side, true);
             route.record_hurt(shard, side, false);
             route.record_turned_away(shard, side);
@@ -258,7 +259,7 @@ mod tests {
         }
         route.end(Shard(1), side, 150_000, 160_000);
         let totals = route.totals(side);
-        assert_eq!(totals.tally, ClientImpact { requests: 2, left: 0, rescued: 2, hurt: 2, turned_away: 2 });
+        assert_eq!(totals.tally, ClientImpact { requests: 2, left: 0, rescued: 2, saved: 2, hurt: 2, turned_away: 2 });
         assert_eq!((totals.cohorts.sent[1], totals.cohorts.ended[1]), (2, 1));
         let seen = route.seen(side).unwrap();
         assert_eq!((seen.rescued, seen.hurt, seen.turned_away), (2, 4, 2), "Prometheus sees them all");

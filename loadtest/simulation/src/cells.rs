@@ -32,6 +32,7 @@ pub const ROUTES: &str = "One route of ten fails, 1,000 requests/s, 10 %";
 pub const LATENCY: &str = "Slow candidates, 1,000 requests/s, 10 %";
 pub const OTHER_LATENCY: &str = "Slow candidates at other loads";
 pub const REFUSALS: &str = "Candidates that refuse their clients, 1,000 requests/s, 10 %: refusals, not failures";
+pub const ALONE: &str = "Promoted, 1,000 requests/s: the candidate has all of the traffic, after 60 s at 50 %";
 pub const UNCOVERED: &str = "Not covered: faults that creep";
 
 impl FaultCell {
@@ -50,6 +51,9 @@ impl FaultCell {
     /// The mean number of failures that no judge can go below; `None` where the bound is not known.
     pub fn bound(&self) -> Option<f64> {
         let Some(FaultModel { kind: FaultKind::Fails(candidate), at, .. }) = self.world.fault else { return None };
+        if self.group == ALONE {
+            return None;
+        }
         let (share, active, alpha) = (self.world.weight(0), self.world.errors.base, self.spec.budget.alpha);
         if at == 0 {
             return bound::failures(share, candidate, active, alpha);
@@ -141,9 +145,32 @@ pub fn all(runs: usize) -> Vec<FaultCell> {
     let latency = LatencyModel { cold: ColdStarts::Instances, ..LatencyModel::default() };
     let world = World::reference(&name).with_latency(latency).with_fault(0, FaultKind::Slower(2.0));
     cells.push(FaultCell::new(OTHER_LATENCY, name, world, runs.min(50)));
-    let order = [REFERENCE, RATES, WEIGHTS, ROUTES, LATENCY, OTHER_LATENCY, REFUSALS, UNCOVERED];
+    cells.extend(promoted(runs));
+    let order = [REFERENCE, RATES, WEIGHTS, ROUTES, LATENCY, OTHER_LATENCY, REFUSALS, ALONE, UNCOVERED];
     cells.sort_by_key(|cell| order.iter().position(|group| *group == cell.group));
     cells
+}
+
+/// Faults that begin a minute after the promotion.
+fn promoted(runs: usize) -> impl Iterator<Item = FaultCell> {
+    let world = |name: String| World { plan: vec![(0, 50.0), (MID, 100.0)], ..World::reference(&name) };
+    let failing = [1.0, 0.5, 0.1, 0.05, 0.02].into_iter().flat_map(move |share| {
+        let fault = move |world: World| world.with_fault(2 * MID, FaultKind::Fails(share));
+        let name = format!("{} % fail", share * 100.0);
+        let posts = format!("{name}, and nothing can be rescued");
+        [(name.clone(), fault(world(name))), (posts.clone(), fault(World { posts: 1.0, ..world(posts) }))]
+    });
+    let kinds = [
+        ("× 2", FaultKind::Slower(2.0)),
+        ("× 10", FaultKind::Slower(10.0)),
+        ("5 % of responses 1 s late", FaultKind::Late(0.05, 1.0)),
+        ("all hang", FaultKind::Hangs(1.0)),
+    ];
+    let slow = kinds.into_iter().map(move |(name, kind)| {
+        let world = world(name.to_owned()).with_latency(LatencyModel::default());
+        (name.to_owned(), world.with_fault(2 * MID, kind))
+    });
+    failing.chain(slow).map(move |(name, world)| FaultCell::new(ALONE, name, world, runs.min(40)))
 }
 
 fn slow_kinds() -> [(&'static str, FaultKind); 8] {

@@ -101,6 +101,7 @@ impl<'a> Engine<'a> {
 
     /// The same under chances that somebody else names.
     pub fn tick_under(&mut self, step: u64, sky: &TickConditions) -> Vec<Effect> {
+        self.judges.iter_mut().for_each(|judge| judge.active_fails = sky.sides[0].fails);
         if self.answers.is_empty() {
             self.count(step, sky);
         } else {

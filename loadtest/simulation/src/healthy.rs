@@ -67,7 +67,7 @@ pub fn all(runs: usize, length: u64) -> Vec<HealthyWorld> {
             None,
         ),
     ];
-    let worlds = worlds.into_iter().chain(refusals(length)).chain(stalls(length));
+    let worlds = worlds.into_iter().chain(refusals(length)).chain(stalls(length)).chain(promoted(length));
     let healthy = worlds.map(|(world, target)| {
         let runs = if target.is_some() { runs } else { runs.div_ceil(4) };
         let spec = RunSpec {
@@ -93,6 +93,44 @@ fn refusals(length: u64) -> impl Iterator<Item = (World, Option<f64>)> {
     ];
     let world = move |(name, model)| World::healthy(&format!("refusals, {name}"), length).with_refusals(model);
     models.into_iter().map(move |model| (world(model), Some(0.001)))
+}
+
+/// The candidate has all of the traffic after a quarter of the time: nothing is left to compare it with.
+fn promoted(length: u64) -> impl Iterator<Item = (World, Option<f64>)> {
+    let base = move |name: &str| {
+        let third = length / 12 / 1000 * 1000;
+        let plan = [25.0, 50.0, 75.0, 100.0].iter().zip(0..).map(|(weight, at)| (third * at, *weight)).collect();
+        World { plan, ..World::healthy(&format!("promoted, {name}"), length) }
+    };
+    let errors = |name: &str, rate, shape| base(name).with_errors(rate, shape);
+    let latency = |name: &str, latency| base(name).with_latency(latency);
+    let bursts = ErrorShape::Bursts { every: 60.0, apart: 0.0 };
+    let usual = RefusalModel { base: 0.05, ratio: 1.0, drifts: false, crawler: 0.0 };
+    let plain = LatencyModel::default();
+    let stalls = StallModel { every: Some(30.0), load: 0.0, side: 1 };
+    [
+        errors("steady, 0.1 %", 0.001, ErrorShape::Steady),
+        errors("steady, 1 %", 0.01, ErrorShape::Steady),
+        errors("drifting", 0.001, ErrorShape::Drifting),
+        errors("clustered, three within 60 ms", 0.001, ErrorShape::Clustered(3.0)),
+        errors("shared bursts", 0.001, bursts),
+        World { posts: 1.0, ..errors("shared bursts, and nothing can be rescued", 0.001, bursts) },
+        base("refusals of 5 %").with_refusals(usual),
+        base("refusals of 0.3 to 6 %, drifting").with_refusals(RefusalModel { base: 0.003, drifts: true, ..usual }),
+        latency("latency", plain),
+        latency("shared spikes × 5", LatencyModel { spikes: true, ..plain }),
+        latency("cold starts by instance", LatencyModel { cold: ColdStarts::Instances, ..plain }),
+        latency("stalls every 30 s", LatencyModel { median: 0.005, stalls: Some(stalls), ..plain }),
+    ]
+    .into_iter()
+    .map(|world| {
+        // What both sides share is seen by what is served again, if at all.
+        let target = match world.name.contains("shared") {
+            true => (world.posts < 1.0).then_some(0.005),
+            false => Some(0.001),
+        };
+        (world, target)
+    })
 }
 
 /// One side alone stands still for 50 ms to 2 s, where answers usually take 5 ms. No promise is made where it is then

@@ -84,6 +84,11 @@ pub struct SimulatedJudge {
     budget: RescueBudget,
     cautious: bool,
     standing: bool,
+    /// The candidate has all of the traffic.
+    promoted: bool,
+    /// The chance that active fails what it serves again, and dice for that.
+    pub active_fails: f64,
+    dice: Dice,
     pub cautions: u32,
     pub cost: RolloutCost,
     pub end: Option<RolloutEnd>,
@@ -110,6 +115,9 @@ impl SimulatedJudge {
             budget: RescueBudget::default(),
             cautious: false,
             standing: false,
+            promoted: false,
+            active_fails: 0.0,
+            dice: Dice::new(1),
             cautions: 0,
             cost: RolloutCost::default(),
             end: None,
@@ -135,7 +143,14 @@ impl SimulatedJudge {
 
     /// Hands an event to the state, and notes what came of it.
     pub fn apply(&mut self, event: Event, now: u64) -> Vec<Effect> {
-        let Ok(effects) = self.state.apply(event, millis(now)) else { return Vec::new() };
+        let Ok(mut effects) = self.state.apply(event, millis(now)) else { return Vec::new() };
+        // Active is there, and says so at once.
+        let asked =
+            effects.iter().find_map(|effect| if let Effect::Probe(asked) = effect { Some(asked.number) } else { None });
+        if let Some(number) = asked {
+            let answer = Event::Probed { service: "shop".into(), number, result: Ok("200".into()) };
+            effects.extend(self.state.apply(answer, millis(now)).unwrap_or_default());
+        }
         for effect in &effects {
             let Effect::Journal(change) = effect else { continue };
             match change.kind {
@@ -150,8 +165,9 @@ impl SimulatedJudge {
             }
         }
         if !effects.is_empty() {
-            let split = self.state.split("shop");
-            (self.cautious, self.standing) = split.map_or((false, false), |split| (split.cautious, split.standing));
+            let Some(split) = self.state.split("shop") else { return effects };
+            (self.cautious, self.standing) = (split.cautious, split.standing);
+            self.promoted = split.weight == Weight::FULL;
         }
         effects
     }
@@ -190,16 +206,20 @@ impl SimulatedJudge {
     pub fn answer(&mut self, class: RequestClass, route: usize, (n, failed): (u32, u32), now: u64, fault: bool) {
         let rescues = if class == RequestClass::Rescuable { failed } else { 0 };
         let active = || self.totals.iter().flatten().map(|[active, _]| active.counts.answers).sum();
-        let rescued = (0..rescues).filter(|_| self.budget.take(millis(now), active)).count() as u64;
+        // A side that has all the traffic is rescued without a budget.
+        let may = |_: &u32| self.promoted || self.budget.take(millis(now), active);
+        let rescued = (0..rescues).filter(may).count() as u64;
+        let saved = (0..rescued).filter(|_| !self.dice.chance(self.active_fails)).count() as u64;
         let totals = self.totals(route, class.side());
         totals.counts.answers += u64::from(n);
         totals.counts.failed += u64::from(failed);
         totals.tally.requests += u64::from(n);
         totals.tally.rescued += rescued;
-        totals.tally.hurt += u64::from(failed) - rescued;
+        totals.tally.saved += saved;
+        totals.tally.hurt += u64::from(failed) - saved;
         if fault && class != RequestClass::Active {
             self.cost.failed += u64::from(failed);
-            self.cost.hurt += u64::from(failed) - rescued;
+            self.cost.hurt += u64::from(failed) - saved;
         }
     }
 

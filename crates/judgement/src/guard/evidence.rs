@@ -15,6 +15,8 @@ pub mod meter;
 pub mod meters;
 pub mod rate_odds;
 mod refusals;
+pub mod remembered;
+mod rescues;
 pub mod stalls;
 pub mod standstill;
 pub mod tape;
@@ -106,6 +108,9 @@ pub struct MeterEvidence {
     /// For stalls: how long a request may take before it counts as hung.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub patience: Option<Millis>,
+    /// Active got no traffic to compare with: the share of its responses that was bad at its worst.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub before: Option<f64>,
 }
 
 /// What the judge sees of all meters.
@@ -185,7 +190,37 @@ impl MeterEvidence {
             }
             _ => format!("{candidate} fails {c_bad} of {c_all}, {active} {a_bad} of {a_all}"),
         };
-        format!("{place}{what} over the same {span}: evidence {} that {candidate} is worse than tolerated", odds(total))
+        let certain = format!("evidence {} that {candidate} is worse than tolerated", odds(total));
+        match self.before {
+            None => format!("{place}{what} over the same {span}: {certain}"),
+            Some(_) => format!("{place}{}: {certain}", self.alone(active, candidate)),
+        }
+    }
+
+    /// What the candidate did and what active had done before, where active gets no traffic to compare with.
+    fn alone(&self, active: &str, candidate: &str) -> String {
+        let MeterEvidence { span, candidate: SideCounts { all, bad }, .. } = *self;
+        let (all, bad) = (grouped(all), grouped(bad));
+        let percent = |share: f64| format!("{:.2} %", 100.0 * share);
+        let before = percent(self.before.unwrap_or_default());
+        match (self.meter, self.edge, self.patience) {
+            (MeterKind::Latency, Some(gap), _) => format!(
+                "{candidate} takes over {} for {} of {all} within {span}, {active} took over {} for {} in its worst five minutes",
+                millis(gap.candidate_micros),
+                grouped(gap.candidate),
+                millis(gap.active_micros),
+                percent(gap.before.unwrap_or_default())
+            ),
+            (MeterKind::Stalls, _, Some(patience)) => format!(
+                "{bad} of {all} requests to {candidate} hang for over {patience} within {span}, {before} did to {active} in its worst five minutes"
+            ),
+            (MeterKind::Refusals, ..) => format!(
+                "{candidate} answers {bad} of {all} with 4xx or a redirect within {span}, {active} {before} in its worst five minutes"
+            ),
+            _ => format!(
+                "{candidate} fails {bad} of {all} within {span}, {active} failed {before} in its worst five minutes"
+            ),
+        }
     }
 }
 

@@ -40,6 +40,8 @@ pub struct ClientImpact {
     pub left: u64,
     /// Of its failures, those that the other environment served again.
     pub rescued: u64,
+    /// Of these, those that the other environment did not fail.
+    pub saved: u64,
     /// Requests that it failed and whose client saw a failure.
     pub hurt: u64,
     /// Requests that went to the other environment instead because of caution.
@@ -51,6 +53,7 @@ impl ClientImpact {
         self.requests += other.requests;
         self.left += other.left;
         self.rescued += other.rescued;
+        self.saved += other.saved;
         self.hurt += other.hurt;
         self.turned_away += other.turned_away;
     }

@@ -183,6 +183,7 @@ impl JudgedScope {
             settling: false,
             standstill: false,
             answered: now,
+            alone: false,
         };
         let look = ScopeContext { now, since: None, on_grid: false, seen, moment, steady };
         let readings = eyes.readings(&look, self.route, sides, self.usual.rate());

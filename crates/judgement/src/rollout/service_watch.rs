@@ -329,6 +329,7 @@ impl ServiceWatch {
             settling: now < share.settled,
             standstill: self.standstill.as_ref().is_some_and(Standstill::is_on),
             answered: self.standstill.as_ref().map_or(now, Standstill::answered),
+            alone: weight == Weight::FULL,
         }
     }
 

@@ -166,6 +166,7 @@ struct RouteCell {
     refusals: [AtomicU32; CLIENTS],
     clients: AtomicU64,
     rescued: AtomicU64,
+    saved: AtomicU64,
     hurt: AtomicU64,
     turned_away: AtomicU64,
     /// Those that are open.
@@ -183,6 +184,7 @@ impl RouteCell {
             refusals: [const { AtomicU32::new(0) }; CLIENTS],
             clients: AtomicU64::new(0),
             rescued: AtomicU64::new(0),
+            saved: AtomicU64::new(0),
             hurt: AtomicU64::new(0),
             turned_away: AtomicU64::new(0),
             tunnels: AtomicU64::new(0),
@@ -228,8 +230,8 @@ impl RouteCell {
     }
 
     fn activity(&self) -> u64 {
-        let RouteCell { classes, failures, rescued, hurt, turned_away, cohorts, .. } = self;
-        let few = [rescued, hurt, turned_away].into_iter().chain(classes).chain(failures);
+        let RouteCell { classes, failures, rescued, saved, hurt, turned_away, cohorts, .. } = self;
+        let few = [rescued, saved, hurt, turned_away].into_iter().chain(classes).chain(failures);
         few.fold(cohorts.activity(), |sum, number| sum.wrapping_add(number.load(Relaxed)))
     }
 }
@@ -320,6 +322,13 @@ impl RouteCounters {
     pub fn record_rescue(&self, shard: Shard, environment: Environment, judged: bool) {
         if let Some(cell) = self.cell(shard, environment, judged) {
             cell.rescued.fetch_add(1, Relaxed);
+        }
+    }
+
+    /// Counts a request that this environment failed and the other one did not.
+    pub fn record_saved(&self, shard: Shard, environment: Environment, judged: bool) {
+        if let Some(cell) = self.cell(shard, environment, judged) {
+            cell.saved.fetch_add(1, Relaxed);
         }
     }
 
@@ -418,6 +427,7 @@ impl RouteCounters {
         for (cell, _) in self.cells(environment).filter(|(_, judged)| *judged) {
             // Before the requests that they are part of.
             totals.tally.rescued += cell.rescued.load(Relaxed);
+            totals.tally.saved += cell.saved.load(Relaxed);
             totals.tally.hurt += cell.hurt.load(Relaxed);
             totals.tally.turned_away += cell.turned_away.load(Relaxed);
             totals.clients |= cell.clients.load(Relaxed);

@@ -406,6 +406,8 @@ impl RoutedRequest {
             if judged && counters.alarm.ring() {
                 sidecar.wake();
             }
+        } else if last && self.is_rescued() && failure.is_none() && !self.aborted {
+            route.record_saved(shard, first, is_judged);
         }
     }
 }

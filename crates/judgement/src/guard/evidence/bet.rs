@@ -25,7 +25,7 @@ const AT_ANY_TIME: f64 = 0.50;
 const BURST: f64 = 4.0;
 /// … and this many more per second. Trouble on one side that lasts less than about 0.15 s cannot cause a rollback by
 /// itself, so a shared outage that reaches one side slightly earlier than the other does no harm.
-const NATS_PER_SECOND: f64 = 50.0;
+pub const NATS_PER_SECOND: f64 = 50.0;
 
 /// Of slowness, no more than this for each response of the candidate …
 const NATS_PER_ANSWER: f64 = 0.5;
@@ -62,10 +62,11 @@ impl Default for Bet {
 }
 
 impl Bet {
-    /// Lets time pass: `planned` is the length over which the stakes are spread, `extra` is staked in addition.
-    pub fn wait(&mut self, passed: Millis, planned: Millis, extra: f64) {
+    /// Lets time pass: `planned` is the length over which the stakes are spread, `extra` is staked in addition, and so many
+    /// nats may be gained a second.
+    pub fn wait(&mut self, passed: Millis, planned: Millis, extra: f64, nats: f64) {
         self.stake += AT_ANY_TIME * passed.0 as f64 / planned.0.max(1) as f64 + extra;
-        self.tokens = (self.tokens + NATS_PER_SECOND * passed.0 as f64 / 1000.0).min(BURST);
+        self.tokens = (self.tokens + nats * passed.0 as f64 / 1000.0).min(BURST);
     }
 
     /// Takes in that the candidate has answered so often, at this pace a second. Without this, the number of responses

@@ -52,6 +52,9 @@ pub struct WidestGap {
     pub candidate: u64,
     #[serde(alias = "blue")]
     pub active: u64,
+    /// Active got no traffic to compare with: the share of its responses that was beyond the cut at its worst.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub before: Option<f64>,
 }
 
 impl RecentLatencies {
@@ -60,6 +63,13 @@ impl RecentLatencies {
         let total: u64 = answers.iter().sum();
         let scale = (BEFORE / (total as f64).max(1.0)).min(1.0);
         RecentLatencies { buckets: Box::new(answers.map(|n| n as f64 * scale)), total: total as f64 * scale }
+    }
+
+    /// From the share of the responses beyond each bucket.
+    pub fn of_shares(beyond: &[f64; BUCKETS]) -> RecentLatencies {
+        let mut before = 1.0;
+        let buckets = beyond.map(|share| BEFORE * (std::mem::replace(&mut before, share) - share));
+        RecentLatencies { buckets: Box::new(buckets), total: BEFORE }
     }
 
     /// Lets time pass and adds responses.
@@ -117,18 +127,20 @@ impl LatencyCuts {
         cell(if candidate { &self.candidate } else { &self.active }, bucket)
     }
 
-    /// The cut at which the two sides differ most, for these cells.
-    pub fn widest(&self, candidate: &Cells, active: &Cells) -> Option<WidestGap> {
+    /// The cut at which the two sides differ most, for these cells. `alone`: active is what it was before.
+    pub fn widest(&self, candidate: &Cells, active: &Cells, alone: bool) -> Option<WidestGap> {
         let total = |cells: &Cells| cells.iter().map(|n| u64::from(*n)).sum::<u64>();
         let beyond = |cells: &Cells, cut: usize| cells.iter().skip(cut + 1).map(|n| u64::from(*n)).sum::<u64>();
         let (all_g, all_b) = (total(candidate).max(1) as f64, total(active).max(1) as f64);
-        let edges = self.candidate.iter().zip(&self.active).enumerate().map(|(at, (g, b))| WidestGap {
+        let edges = self.candidate.iter().zip(&self.active).zip(SURVIVAL).enumerate();
+        let edges = edges.map(|(at, ((g, b), survival))| WidestGap {
             candidate_micros: upper_micros(*g).unwrap_or(u64::MAX),
             active_micros: upper_micros(*b).unwrap_or(u64::MAX),
             candidate: beyond(candidate, at),
             active: beyond(active, at),
+            before: alone.then_some(survival),
         });
-        let gap = |edge: &WidestGap| edge.candidate as f64 / all_g - edge.active as f64 / all_b;
+        let gap = |edge: &WidestGap| edge.candidate as f64 / all_g - edge.before.unwrap_or(edge.active as f64 / all_b);
         edges.max_by(|a, b| gap(a).total_cmp(&gap(b)))
     }
 }

@@ -63,11 +63,12 @@ impl LatencyReference {
     }
 
     /// The logarithms of one block's odds, by alternative. `cold`: the share of the candidate's responses that may be
-    /// arbitrarily slow.
+    /// arbitrarily slow. Without any responses of active, its cells are taken to be these, or faster.
     pub fn gains(&self, candidate: &Cells, active: &Cells, cold: f64) -> [f64; ALTERNATIVES] {
         let (candidate, active) = (candidate.map(f64::from), active.map(f64::from));
         let total = |cells: &[f64; CELLS]| cells.iter().sum::<f64>();
-        let share = total(&candidate) / (total(&candidate) + total(&active));
+        let of_active = total(&active);
+        let share = if of_active > 0.0 { total(&candidate) / (total(&candidate) + of_active) } else { 0.0 };
         let mut gains = [0.0; ALTERNATIVES];
         for ((gain, a), ln_a) in gains.iter_mut().zip(&self.alternatives).zip(&self.ln_alternatives) {
             if cold < COLD_ENOUGH {

@@ -5,7 +5,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::guard::evidence::bet::{AT_START, Bet};
+use crate::guard::evidence::bet::{AT_START, Bet, NATS_PER_SECOND};
 use crate::guard::evidence::cells::{CELLS, Cells, add, fading, trimmed};
 use crate::guard::evidence::latency_odds;
 use crate::guard::evidence::rate_odds::{self, RateTolerance};
@@ -13,6 +13,16 @@ use crate::time::Millis;
 
 /// A block whose other side has not answered within this time compares nothing.
 const LONGEST_BLOCK: Millis = Millis::seconds(5);
+
+/// Against what active did before, a block is at least this long, so that what is gained slowly is not lost quickly …
+const BLOCK_ALONE: Millis = Millis::seconds(1);
+/// … and this much may be gained a second: where what both sides share cannot be seen, trouble of a few seconds takes
+/// nothing back …
+const NATS_PER_SECOND_ALONE: f64 = 4.0;
+/// … and slowness or refusals must last for about half a minute. What active does now is known of a few requests only.
+const NATS_PER_SECOND_ALONE_AND_SLOW: f64 = 0.4;
+const NATS_PER_SECOND_MATCHED: f64 = 20.0;
+
 /// What a meter sees of one tick.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct MeterInput {
@@ -32,6 +42,12 @@ pub struct MeterInput {
     /// The candidate's responses a second, for a meter of slowness. Older journals do not have it.
     #[serde(default, skip_serializing_if = "is_zero")]
     pub pace: f64,
+    /// Active gets no traffic to compare with: the rate that stands for it. Its cells are [`MeterInput::cut`]'s then.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub remembered: Option<f64>,
+    /// That rate is what active does now, by what it serves again for the candidate.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub matched: bool,
     /// Active's cells from this tick on.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub cut: Option<Box<[f64; CELLS]>>,
@@ -39,7 +55,17 @@ pub struct MeterInput {
 
 impl MeterInput {
     pub fn new(passed: Millis, candidate: Cells, active: Cells) -> MeterInput {
-        MeterInput { passed, candidate, active, extra: 0.0, cold: 0.0, pace: 0.0, cut: None }
+        MeterInput {
+            passed,
+            candidate,
+            active,
+            extra: 0.0,
+            cold: 0.0,
+            pace: 0.0,
+            remembered: None,
+            matched: false,
+            cut: None,
+        }
     }
 }
 
@@ -126,12 +152,12 @@ impl EvidenceMeter {
 
     /// Takes in one tick. Ticks in which nothing happened may be left out; `passed` then says how many there were.
     pub fn take(&mut self, input: &MeterInput) {
-        self.bet.wait(input.passed, self.planned, input.extra);
+        self.bet.wait(input.passed, self.planned, input.extra, self.nats_per_second(input));
         self.fade(input.passed);
         let open = self.candidate != [0; CELLS] || self.active != [0; CELLS];
         let age = if open { self.age.plus(input.passed) } else { Millis::ZERO };
-        let stale = age > LONGEST_BLOCK;
-        if stale {
+        let alone = input.remembered.is_some();
+        if age > LONGEST_BLOCK && !alone {
             self.open_block();
         } else {
             self.age = age;
@@ -143,14 +169,25 @@ impl EvidenceMeter {
         }
         add(&mut self.candidate, &input.candidate);
         add(&mut self.active, &input.active);
-        if self.candidate != [0; CELLS] && self.active != [0; CELLS] {
-            self.judge();
+        let is_whole = if alone { input.matched || age >= BLOCK_ALONE } else { self.active != [0; CELLS] };
+        if self.candidate != [0; CELLS] && is_whole {
+            self.judge(input.remembered);
             self.open_block();
         }
         if let Odds::Rate { all, bad, .. } = &mut self.odds {
             let [good, failed, ..] = input.active;
             *all += f64::from(good) + f64::from(failed);
             *bad += f64::from(failed);
+        }
+    }
+
+    fn nats_per_second(&self, input: &MeterInput) -> f64 {
+        let is_slow = matches!(self.odds, Odds::Slow(_) | Odds::Rate { tolerance: RateTolerance::Answers, .. });
+        match input.remembered {
+            None => NATS_PER_SECOND,
+            Some(_) if input.matched => NATS_PER_SECOND_MATCHED,
+            Some(_) if is_slow => NATS_PER_SECOND_ALONE_AND_SLOW,
+            Some(_) => NATS_PER_SECOND_ALONE,
         }
     }
 
@@ -166,10 +203,10 @@ impl EvidenceMeter {
         (self.candidate, self.active, self.age, self.cold) = ([0; CELLS], [0; CELLS], Millis::ZERO, 0.0);
     }
 
-    fn judge(&mut self) {
+    fn judge(&mut self, remembered: Option<f64>) {
         let (gains, prior, bad) = match &mut self.odds {
             Odds::Rate { all, bad, tolerance } => {
-                let tb = rate_odds::reference(*all, *bad);
+                let tb = remembered.unwrap_or_else(|| rate_odds::reference(*all, *bad));
                 let [_, failed, ..] = self.candidate;
                 let Some(gains) = rate_odds::gains(*tolerance, tb, [&self.candidate, &self.active], self.cold) else {
                     return;

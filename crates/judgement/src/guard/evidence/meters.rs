@@ -6,6 +6,8 @@ use crate::guard::evidence::latency_cuts::{LatencyCuts, RecentLatencies, WidestG
 use crate::guard::evidence::meter::{EvidenceMeter, MeterInput};
 use crate::guard::evidence::rate_odds;
 use crate::guard::evidence::refusals::NotedRefusals;
+use crate::guard::evidence::remembered::{ActivePast, RememberedActive, SLOWER, drift};
+use crate::guard::evidence::rescues::RescueOutcomes;
 use crate::guard::evidence::stalls::{StallDetector, patience};
 use crate::guard::evidence::standstill::{LONGEST, SideProgress, forgiven};
 use crate::guard::evidence::tape::{EvidenceTape, TapedMeter};
@@ -41,6 +43,8 @@ pub struct MeterContext {
     pub standstill: bool,
     /// When the candidate last answered, on any route.
     pub answered: Millis,
+    /// The candidate has all of the traffic, so it is judged against what active did before.
+    pub alone: bool,
 }
 
 #[derive(Clone, Debug)]
@@ -63,6 +67,12 @@ pub struct EvidenceMeters {
     /// The candidate's recent responses a second, and all of them by then.
     pace: f64,
     paced: u64,
+    past: ActivePast,
+    /// What the candidate is judged against while it has all of the traffic.
+    before: Option<RememberedActive>,
+    rescues: RescueOutcomes,
+    /// When those were last looked at.
+    heard: Millis,
 }
 
 /// A meter, and the input it has not been given yet.
@@ -78,12 +88,8 @@ impl Fed {
         Fed { taped: TapedMeter::new(meter), at: now, extra: 0.0 }
     }
 
-    fn feed(&mut self, now: Millis, candidate: Cells, active: Cells, cold: f64) {
-        self.feed_with(now, MeterInput { cold, ..MeterInput::new(Millis::ZERO, candidate, active) });
-    }
-
     /// The time that has passed and the stake are not the input's.
-    fn feed_with(&mut self, now: Millis, input: MeterInput) {
+    fn feed(&mut self, now: Millis, input: MeterInput) {
         let input = MeterInput { passed: now.since(self.at), extra: self.extra, ..input };
         (self.at, self.extra) = (now, 0.0);
         self.taped.take(now, input);
@@ -112,6 +118,10 @@ impl EvidenceMeters {
             fresh: Box::new([0; BUCKETS]),
             pace: 0.0,
             paced: sides[0].counts.answers,
+            past: ActivePast::new(now, sides[1]),
+            before: None,
+            rescues: RescueOutcomes::default(),
+            heard: now,
         }
     }
 
@@ -119,6 +129,12 @@ impl EvidenceMeters {
     pub fn look(&mut self, now: Millis, sides: [&JudgedTotals; 2], moment: &MeterContext) {
         for fed in [&mut self.errors, &mut self.latency, &mut self.stalls, &mut self.refusals] {
             fed.extra += moment.extra;
+        }
+        if !moment.alone {
+            self.before = None;
+            self.past.turn(now);
+        } else if self.before.is_none() {
+            self.before = self.past.worst();
         }
         self.answers(now, sides, moment);
         self.note(now, sides);
@@ -128,8 +144,32 @@ impl EvidenceMeters {
             // What is due now was sent this long ago.
             let (raised, new) = moment.raised;
             let sent = Millis(raised.0.saturating_sub(self.patience.0));
-            self.stalls.feed(now, candidate, active, cold(sent, new));
+            self.compare(MeterKind::Stalls, now, [candidate, active], cold(sent, new));
         }
+    }
+
+    /// Feeds a meter of rates.
+    fn compare(&mut self, kind: MeterKind, now: Millis, [candidate, active]: [Cells; 2], cold: f64) {
+        let input = match &self.before {
+            Some(before) => {
+                let now = self.rescues.rate().filter(|_| kind == MeterKind::Errors);
+                let remembered = Some(now.map_or(before.rate(kind), |now| now.max(before.rate(kind))));
+                let (cold, matched) = (cold + drift(kind), now.is_some());
+                let input = MeterInput::new(Millis::ZERO, candidate, Cells::default());
+                MeterInput { remembered, cold, matched, ..input }
+            }
+            None => {
+                self.past.add(kind, &active);
+                MeterInput { cold, ..MeterInput::new(Millis::ZERO, candidate, active) }
+            }
+        };
+        let fed = match kind {
+            MeterKind::Errors => &mut self.errors,
+            MeterKind::Latency => &mut self.latency,
+            MeterKind::Stalls => &mut self.stalls,
+            MeterKind::Refusals => &mut self.refusals,
+        };
+        fed.feed(now, input);
     }
 
     fn answers(&mut self, now: Millis, sides: [&JudgedTotals; 2], moment: &MeterContext) {
@@ -141,7 +181,11 @@ impl EvidenceMeters {
             let all = now.counts.answers.saturating_sub(before.counts.answers);
             rates(all, now.counts.failed.saturating_sub(before.counts.failed))
         };
-        self.errors.feed(now, since(sides[0], before_g), since(sides[1], before_b), 0.0);
+        let both = [since(sides[0], before_g), since(sides[1], before_b)];
+        self.compare(MeterKind::Errors, now, both, 0.0);
+        let [before_g, _] = &*self.last;
+        self.rescues.look(now.since(self.heard), sides[0], before_g);
+        self.heard = now;
         // For the second that has passed: what is new belongs to the next one.
         let recut = if now.since(self.cut_at) >= RECUT || self.cut.is_none() {
             self.keep_pace(now, sides[0].counts.answers);
@@ -154,7 +198,10 @@ impl EvidenceMeters {
         let [before_g, before_b] = &*self.last;
         each_new(&sides[0].latency, &before_g.latency, |bucket, n| put(cut, true, bucket, n, &mut candidate));
         each_new(&sides[1].latency, &before_b.latency, |bucket, n| {
-            put(cut, false, bucket, n, &mut active);
+            if self.before.is_none() {
+                put(cut, false, bucket, n, &mut active);
+                self.past.add_latency(bucket, n);
+            }
             if let Some(sum) = self.fresh.get_mut(bucket) {
                 *sum += n;
             }
@@ -163,12 +210,12 @@ impl EvidenceMeters {
             let (raised, new) = moment.raised;
             let sent = Millis(raised.0.saturating_sub(LONGEST_START.0));
             let cold = cold(sent, new).max(forgiven(self.pace));
-            let input =
-                MeterInput { cold, pace: self.pace, cut: recut, ..MeterInput::new(Millis::ZERO, candidate, active) };
-            self.latency.feed_with(now, input);
+            let remembered = self.before.as_ref().map(|_| 0.0);
+            let input = MeterInput::new(Millis::ZERO, candidate, active);
+            self.latency.feed(now, MeterInput { cold, pace: self.pace, cut: recut, remembered, ..input });
         }
         for (last, side) in self.last.iter_mut().zip(sides) {
-            (last.counts, last.latency) = (side.counts, side.latency);
+            (last.counts, last.tally, last.latency) = (side.counts, side.tally, side.latency);
         }
     }
 
@@ -180,7 +227,7 @@ impl EvidenceMeters {
         if seen {
             let ([candidate, active], [one, other]) = (&mut *self.noted, sides);
             let (candidate, active) = (candidate.take(now, one), active.take(now, other));
-            self.refusals.feed(now, candidate, active, 0.0);
+            self.compare(MeterKind::Refusals, now, [candidate, active], 0.0);
         }
     }
 
@@ -194,11 +241,18 @@ impl EvidenceMeters {
     }
 
     fn recut(&mut self, now: Millis, moment: &MeterContext) -> Option<Box<[f64; CELLS]>> {
-        self.memory.add(now.since(self.cut_at), &self.fresh);
+        // Without any traffic of active, its last minute would fade away.
+        if self.before.is_none() {
+            self.memory.add(now.since(self.cut_at), &self.fresh);
+        }
         *self.fresh = [0; BUCKETS];
         self.cut_at = now;
-        self.patience = patience(self.memory.p99());
-        let (cut, q) = self.memory.cut(warming(moment.age))?;
+        let (memory, slower) = match &self.before {
+            Some(before) => (&before.latencies, SLOWER),
+            None => (&self.memory, 1.0),
+        };
+        self.patience = patience(memory.p99());
+        let (cut, q) = memory.cut(slower * warming(moment.age))?;
         self.cut = Some(cut);
         Some(Box::new(q))
     }
@@ -246,7 +300,8 @@ impl EvidenceMeters {
                 let [_, bad, ..] = *cells;
                 SideCounts { all: all(cells), bad: if kind == MeterKind::Latency { 0 } else { u64::from(bad) } }
             };
-            let edge = |cut: &LatencyCuts| -> Option<WidestGap> { cut.widest(&candidate, &active) };
+            let alone = self.before.is_some();
+            let edge = |cut: &LatencyCuts| -> Option<WidestGap> { cut.widest(&candidate, &active, alone) };
             MeterEvidence {
                 meter: kind,
                 route: route.map(str::to_owned),
@@ -257,6 +312,7 @@ impl EvidenceMeters {
                 active: seen(&active),
                 edge: self.cut.as_ref().filter(|_| kind == MeterKind::Latency).and_then(edge),
                 patience: (kind == MeterKind::Stalls).then_some(self.patience),
+                before: self.before.as_ref().map(|before| before.rate(kind)),
             }
         })
     }

@@ -100,7 +100,8 @@ const BEYOND_CHANCE: f64 = 13.8;
 const FORGIVEN: f64 = 0.5;
 
 /// The logarithms of one block's odds, by alternative. `tb`: active's [`reference()`] rate. `cold`: how much more is
-/// tolerated because it may be cold starts; `None` if that is too much.
+/// tolerated because it may be cold starts; `None` if that is too much. Without any responses of active, its rate is taken
+/// to be `tb` or less.
 pub fn gains(
     tolerance: RateTolerance,
     tb: f64,
@@ -111,7 +112,9 @@ pub fn gains(
         return None;
     }
     let [[good_g, bad_g, ..], [good_b, bad_b, ..]] = [candidate, active].map(|cells| cells.map(f64::from));
-    let share = (good_g + bad_g) / (good_g + bad_g + good_b + bad_b);
+    let of_active = good_b + bad_b;
+    // Of a rate that is known, a block has endless responses.
+    let share = if of_active > 0.0 { (good_g + bad_g) / (good_g + bad_g + of_active) } else { 0.0 };
     // In most blocks one side has no failures, and terms multiplied by zero are not computed.
     let times = |n: f64, ratio: f64| if n > 0.0 { n * ratio.ln() } else { 0.0 };
     Some(alternatives(tolerance, tb, share, cold).map(|Alternative { tg, g, b }| {

@@ -323,8 +323,15 @@ fn a_sentence_names_both_sides_and_what_each_did() {
         active: counts(0, 514),
         edge,
         patience,
+        before: None,
     };
-    let gap = latency_cuts::WidestGap { candidate_micros: 7_500, active_micros: 2_000, candidate: 60, active: 1 };
+    let gap = latency_cuts::WidestGap {
+        candidate_micros: 7_500,
+        active_micros: 2_000,
+        candidate: 60,
+        active: 1,
+        before: None,
+    };
     for (part, said) in [
         (part(MeterKind::Errors, None, None, None), "green fails 61 of 61, blue 0 of 514"),
         (part(MeterKind::Errors, None, None, Some("/cart")), "on route /cart, green fails 61 of 61, blue 0 of 514"),
