@@ -6,6 +6,7 @@ pub mod caller;
 pub mod changes;
 mod commands;
 mod deployment;
+mod earlier_version;
 pub mod error;
 mod events;
 mod history;

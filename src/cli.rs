@@ -29,7 +29,7 @@ use std::process::ExitCode;
 
 use clap::{Parser, Subcommand, ValueEnum};
 
-use wire::{DeploymentPost, RollbackPost};
+use wire::DeploymentPost;
 
 /// How a command ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -90,7 +90,7 @@ enum Command {
     /// End the rollout and send all traffic to active; the version may be deployed again.
     Abort(commands::ActionArgs),
     /// Roll back the candidate or the last promotion, and quarantine the version.
-    Rollback(commands::ActionArgs),
+    Rollback(commands::RollbackArgs),
     /// Emergency stop: send all traffic to active and turn all automation off.
     Stop(commands::ActionEverywhereArgs),
     /// End an emergency stop.
@@ -151,7 +151,7 @@ pub fn main() -> ExitCode {
         Command::Approve(args) => commands::act(DeploymentPost::Approve, &args),
         Command::Promote(args) => commands::act(DeploymentPost::Promote, &args),
         Command::Abort(args) => commands::act(DeploymentPost::Abort, &args),
-        Command::Rollback(args) => commands::act(RollbackPost::ManualRollback, &args),
+        Command::Rollback(args) => commands::rollback(&args),
         Command::Stop(args) => commands::act_everywhere(DeploymentPost::EmergencyStop, &args),
         Command::Clear(args) => commands::act_everywhere(DeploymentPost::EmergencyClear, &args),
         Command::Freeze(args) => commands::freeze(&args),

@@ -31,6 +31,7 @@ fn tried(house: &House, requests: u32, ready_within: Millis) -> Result<String, S
         warm_up,
         ready_within,
         suites: vec![],
+        at_once: false,
     };
     RUNTIME.block_on(preflight::run(house.running.published.clone(), house.running.health.clone(), order))
 }

@@ -107,11 +107,60 @@ fn a_promoted_version_is_judged_by_what_active_did_before_and_by_what_it_serves_
     let (asked, failed) = load.stop();
     assert_eq!(failed, 0, "of {asked}");
     let history = site.must(&["history"]);
-    assert!(history.contains(", blue failed 0.") && history.contains(" in its worst five minutes: evidence "), "{history}");
+    assert!(
+        history.contains(", blue failed 0.") && history.contains(" in its worst five minutes: evidence "),
+        "{history}"
+    );
     let entry = history.lines().find(|line| line.contains("in its worst five minutes")).unwrap();
     let number = entry.split_whitespace().next().unwrap();
     let explained = site.must(&["explain", number]);
     assert!(explained.contains(", as recorded"), "{explained}");
+}
+
+/// Deploys may name these origins.
+fn allow(site: &Site, origins: &[&Origin]) {
+    let text = std::fs::read_to_string(site.routing()).unwrap();
+    let urls: Vec<String> = origins.iter().map(|origin| origin.url()).collect();
+    let line = format!("[service.shop]\nallowed_origins = {urls:?}\n");
+    std::fs::write(site.routing(), text.replacen("[service.shop]\n", &line, 1)).unwrap();
+    wait_until("they may", SOON, || site.kinds().contains(&ChangeKind::Reload));
+}
+
+#[test]
+fn an_earlier_version_is_brought_back_by_its_name_from_where_it_was() {
+    let site = Site::new("steps = [100]\nbake = \"1s\"\nrequests = 1\nwarm_up = 1");
+    let origins = ["first", "second", "third"].map(Origin::start);
+    allow(&site, &origins.each_ref());
+    let load = Load::start(site.process.address, 2, Duration::from_millis(5));
+    for (origin, version) in origins.iter().zip(["1.1.0", "1.2.0", "1.3.0"]) {
+        site.must(&["deploy", version, "--origin", &origin.url()]);
+        site.wait_for_phase("promoted");
+    }
+    let body = || get(site.process.address, "/", &[]).body;
+    assert_eq!(body(), "third");
+    let refused = |version: &str| {
+        let (code, said) = site.cutover(&["rollback", "--to", version]);
+        assert_eq!(code, Some(1), "{said}");
+        said
+    };
+    assert!(refused("1.3.0").contains("1.3.0 is active in shop"));
+    assert!(refused("0.9.0").contains("0.9.0 is not among the last 200 versions that were deployed"));
+
+    // It is not there any more: nothing happens to anybody.
+    origins[0].always(Do::Status(404));
+    origins[2].always(Do::Status(200));
+    site.must(&["rollback", "--to", "1.1.0"]);
+    site.wait_for_phase("aborted");
+    assert_eq!(body(), "third");
+    origins[0].always(Do::Status(200));
+    site.must(&["freeze", "--reason", "holidays"]);
+    site.must(&["rollback", "--to", "1.1.0", "--reason", "the last one that worked"]);
+    site.wait_for_phase("promoted");
+    assert_eq!(body(), "first");
+    // What it replaced stands on the other side.
+    site.must(&["rollback", "--to", "1.3.0"]);
+    assert_eq!(body(), "third");
+    load.stop();
 }
 
 #[test]
@@ -234,10 +283,7 @@ fn what_changes_while_nobody_runs_is_on_record_and_a_rolled_back_version_stays_a
 #[test]
 fn a_deploy_that_names_no_origin_is_not_sent_to_that_of_the_one_before() {
     let (site, other) = (Site::new(FAST), Origin::start("other"));
-    let text = std::fs::read_to_string(site.routing()).unwrap();
-    let line = format!("[service.shop]\nallowed_origins = [\"{}\"]\n", other.url());
-    std::fs::write(site.routing(), text.replacen("[service.shop]\n", &line, 1)).unwrap();
-    wait_until("it may", SOON, || site.kinds().contains(&ChangeKind::Reload));
+    allow(&site, &[&other]);
     site.must(&["deploy", "2.0.0", "--origin", &other.url()]);
     wait_until("it is there", SOON, || site.status()["origins"]["green"] == other.url());
     site.must(&["abort"]);

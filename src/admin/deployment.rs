@@ -15,7 +15,7 @@ use crate::admin::commands::ServiceCommand;
 use crate::admin::error::ApiError;
 use crate::admin::input::{self, query, requested, why};
 use crate::admin::verb::Verb;
-use crate::admin::{history, overlay, plan, traffic};
+use crate::admin::{earlier_version, history, overlay, plan, traffic};
 use judgement::rollout::{DeployRequest, OperatorAction};
 use judgement::time::Millis;
 use memory::clock;
@@ -73,7 +73,7 @@ async fn act(State(api): State<Api>, caller: Caller, headers: HeaderMap, body: B
         DeploymentPost::Approve(body) => ServiceCommand::new(call, body, OperatorAction::Approve),
         DeploymentPost::Promote(body) => ServiceCommand::new(call, body, OperatorAction::Promote),
         DeploymentPost::Abort(body) => ServiceCommand::new(call, body, OperatorAction::Abort),
-        DeploymentPost::Rollback(body) => ServiceCommand::new(call, body, OperatorAction::Rollback),
+        DeploymentPost::Rollback(body) => return earlier_version::roll_back(&api, call, body).await,
         DeploymentPost::Unfreeze(body) => ServiceCommand::new(call, body, OperatorAction::Unfreeze),
         DeploymentPost::EmergencyStop(body) => ServiceCommand::new(call, body, OperatorAction::Stop),
         DeploymentPost::EmergencyClear(body) => ServiceCommand::new(call, body, OperatorAction::Clear),

@@ -14,7 +14,7 @@ use crate::admin::commands::ServiceCommand;
 use crate::admin::error::ApiError;
 use crate::admin::input::{self, query, requested, why};
 use crate::admin::verb::Verb;
-use crate::admin::{history, overlay, safety_report, snapshots};
+use crate::admin::{earlier_version, history, overlay, safety_report, snapshots};
 use judgement::rollout::release::RolloutPhase;
 use judgement::rollout::view::ServiceView;
 use judgement::rollout::{ChangeKind, OperatorAction};
@@ -97,7 +97,7 @@ async fn act(State(api): State<Api>, caller: Caller, headers: HeaderMap, body: B
     let (verb, fields) = requested(&caller, (ROLLBACK, "POST"), &headers, &body)?;
     let call = Call::new(&caller, verb, (&headers, api.generation()), &fields)?;
     let command = match input::body(verb, fields)? {
-        RollbackPost::ManualRollback(body) => ServiceCommand::new(call, body, OperatorAction::Rollback),
+        RollbackPost::ManualRollback(body) => return earlier_version::roll_back(&api, call, body).await,
         RollbackPost::StartMonitoring(body) => ServiceCommand::new(call, body, OperatorAction::Monitoring(true)),
         RollbackPost::StopMonitoring(body) => ServiceCommand::new(call, body, OperatorAction::Monitoring(false)),
         RollbackPost::CreateSnapshot(create) => return snapshots::create(&api, call, create).await,

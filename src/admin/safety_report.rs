@@ -6,7 +6,9 @@ use judgement::rollout::view::{GuardView, ServiceView};
 use judgement::rollout::{GuardInsight, WaitReason};
 use judgement::time::rfc3339;
 use memory::clock;
-use wire::{self, Recommendation, ReportEvidence, ReportLevel, ReportMetric, ReportPlace, SafetyReport, Trend};
+use wire::{
+    self, Comparison, Recommendation, ReportEvidence, ReportLevel, ReportMetric, ReportPlace, SafetyReport, Trend,
+};
 
 /// A difference of less than a tenth, half a percentage point or five milliseconds does not count.
 const SAME: f64 = 0.1;
@@ -102,7 +104,8 @@ fn evidence(view: &ServiceView) -> ReportEvidence {
         _ => ReportLevel::Ok,
     };
     let resolution = view.guard.resolution.map(|rate| 100.0 * rate);
-    ReportEvidence { odds, threshold, level, resolution, caution: view.guard.caution }
+    let compared = view.guard.compared.map(Comparison::from);
+    ReportEvidence { odds, threshold, level, resolution, caution: view.guard.caution, compared }
 }
 
 /// What to do, the most urgent first.

@@ -6,7 +6,10 @@ use serde::Serialize;
 use crate::cli::client::{AdminArg, CallError};
 use crate::cli::output::say;
 use crate::cli::{Exit, Output};
-use wire::{ActionAnswer, ActionBody, ActionResult, DeploymentPost, Freeze, RequestBody, ServiceResult, TrafficShift};
+use wire::{
+    ActionAnswer, ActionBody, ActionResult, DeploymentPost, Freeze, RequestBody, Rollback, RollbackPost, ServiceResult,
+    TrafficShift,
+};
 
 /// Stands for every service.
 const EVERY: &str = "*";
@@ -26,6 +29,15 @@ pub struct ActionEverywhereArgs {
     /// Apply to every service.
     #[arg(long, conflicts_with = "service")]
     all: bool,
+    #[command(flatten)]
+    plain: ActionArgs,
+}
+
+#[derive(Debug, clap::Args)]
+pub struct RollbackArgs {
+    /// Go back to this version, which was deployed before, at the address it had then.
+    #[arg(long, value_name = "VERSION")]
+    to: Option<String>,
     #[command(flatten)]
     plain: ActionArgs,
 }
@@ -76,6 +88,12 @@ pub fn act_everywhere<B: RequestBody>(
     let ActionEverywhereArgs { all, plain: ActionArgs { reason, admin } } = args;
     let body = ActionBody { service: service(*all, admin), reason: reason.clone(), initiator: None };
     send(admin, &action(body))
+}
+
+pub fn rollback(args: &RollbackArgs) -> anyhow::Result<Exit> {
+    let RollbackArgs { to, plain: ActionArgs { reason, admin } } = args;
+    let (service, to, reason) = (admin.service.clone(), to.clone(), reason.clone());
+    send(admin, &RollbackPost::ManualRollback(Rollback { service, to, reason, initiator: None }))
 }
 
 pub fn shift(args: &ShiftArgs) -> anyhow::Result<Exit> {

@@ -164,6 +164,10 @@ pub fn tone_of(phase: RolloutPhase) -> Tone {
 fn remarks(service: &Service) -> Vec<(Tone, String)> {
     let name = &service.service;
     let mut notes = Vec::new();
+    let compared = service.guard.compared.as_ref();
+    if let Some(said) = compared.and_then(|seen| seen.sentence(service.active.name(), service.candidate.name())) {
+        notes.push((Tone::Plain, format!("{name}: {said}, at this weight (95 % sure)")));
+    }
     if service.stopped {
         notes.push((Tone::Bad, format!("{name}: EMERGENCY STOP: all traffic goes to active; `cutover clear` ends it")));
     }

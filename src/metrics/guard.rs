@@ -2,6 +2,7 @@
 
 use crate::metrics::Family;
 use judgement::guard::Verdict;
+use judgement::guard::comparison::{Band, QUANTILES};
 use judgement::guard::evidence::MeterKind;
 use judgement::rollout::WaitReason;
 use judgement::traffic::Environment;
@@ -41,6 +42,16 @@ pub fn of_guard(counters: &Counters) -> Vec<Family> {
         "Questions to other systems that were not answered with a figure.",
         &["service", "metric"],
     );
+    let mut more_failures = Family::gauge(
+        "guard_more_failures_ratio",
+        "How much more the candidate fails than active at this weight, -1 to 1: the ends of a 95 % band that holds however often one looks.",
+        &["service", "bound"],
+    );
+    let mut latency = Family::gauge(
+        "guard_latency_seconds",
+        "Latency at this weight: the ends of a 95 % band that holds however often one looks.",
+        &["service", "role", "quantile", "bound"],
+    );
     let mut families: Vec<Family> =
         LEDGER.iter().map(|(name, help, _)| Family::gauge(name, help, &["service"])).collect();
     for (service, mut judged) in counters.judged() {
@@ -55,6 +66,18 @@ pub fn of_guard(counters: &Counters) -> Vec<Family> {
         resolution.set(&[&service], judged.shown.resolution.unwrap_or(1.0));
         caution.set(&[&service], f64::from(u8::from(judged.shown.cautious)));
         cautions.count(&[&service], judged.cautions);
+        let compared = &judged.shown.compared;
+        for (bound, value) in ends(compared.more_failures) {
+            more_failures.set(&[&service, bound], value);
+        }
+        for (role, bands) in [("active", &compared.active), ("candidate", &compared.candidate)] {
+            for (share, band) in QUANTILES.iter().zip(bands.latency) {
+                let quantile = share.to_string();
+                for (bound, micros) in ends(band) {
+                    latency.set(&[&service, role, &quantile, bound], micros / 1e6);
+                }
+            }
+        }
         for (metric, gauge) in &judged.figures {
             missing.count(&[&service, metric], gauge.missing);
             for (side, value) in Environment::BOTH.iter().zip(gauge.values) {
@@ -69,7 +92,12 @@ pub fn of_guard(counters: &Counters) -> Vec<Family> {
         }
     }
     families.extend([verdicts, evidence, resolution, caution, cautions, waiting, figures, missing]);
+    families.extend([more_failures, latency]);
     families
+}
+
+fn ends(band: Band) -> impl Iterator<Item = (&'static str, f64)> {
+    [("low", band.low), ("high", band.high)].into_iter().filter_map(|(bound, value)| Some((bound, value?)))
 }
 
 /// What gates of rollouts have answered.

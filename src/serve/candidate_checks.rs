@@ -5,9 +5,9 @@ use std::time::Duration;
 use tokio::sync::mpsc::Receiver;
 
 use crate::runs::Runs;
-use health::{HealthBoard, preflight};
+use health::{HealthBoard, preflight, probe};
 use judgement::rollout::view::ServiceView;
-use judgement::rollout::{PreflightRequest, SuiteRun, SuiteRunError};
+use judgement::rollout::{PreflightRequest, ProbeRequest, SuiteRun, SuiteRunError};
 use memory::snapshot::SnapshotReader;
 use sidecar::SidecarHandle;
 
@@ -37,7 +37,13 @@ pub async fn try_all(mut orders: Receiver<PreflightRequest>, tries: PreflightCon
 async fn tried(tries: PreflightContext, order: PreflightRequest) -> Result<String, String> {
     let PreflightContext { published, health, runs } = tries;
     let (service, side, suites) = (order.service.clone(), order.environment.into(), order.suites.clone());
-    let warm = preflight::run(published, health, order).await?;
+    let PreflightRequest { environment, ref warm_up, at_once, .. } = order;
+    let asked = ProbeRequest { service: service.clone(), environment, path: warm_up.path.clone(), number: 0 };
+    let warm = preflight::run(published, health.clone(), order).await?;
+    if at_once {
+        let answered = probe::answer(&health, &asked).await;
+        answered.map_err(|why| format!("{environment} {why}"))?;
+    }
     if suites.is_empty() {
         return Ok(warm);
     }

@@ -3,6 +3,7 @@
 //! [`judge`] is pure and total: the same policy and observation give the same judgement, today and when a journal entry
 //! is replayed in a year. [`crate::rollout`] keeps the windows and the times.
 
+pub mod comparison;
 pub mod evidence;
 pub mod latency;
 pub mod levels;

@@ -66,7 +66,7 @@ pub use crate::rollout::journal_entries::Component;
 pub use crate::rollout::metric_request::MetricRequest;
 pub use crate::rollout::operator::{DeployRequest, OperatorAction, OperatorCommand, Requester, RolloutError};
 pub use crate::rollout::outside_figures::FigureView;
-pub use crate::rollout::premises::{FilePlace, FilePremises, ForbiddenChange, LoadedRule};
+pub use crate::rollout::premises::{FilePlace, FilePremises, ForbiddenChange, LoadedRule, share_a_url};
 pub use crate::rollout::service_state::WaitReason;
 pub use crate::rollout::service_watch::GuardReading;
 pub use crate::rollout::state::State;
@@ -193,6 +193,8 @@ pub struct PreflightRequest {
     pub ready_within: Millis,
     /// Suites to run after the warm-up; if one does not pass, the preflight fails.
     pub suites: Vec<String>,
+    /// Nobody judges it before it has everybody: it must not answer worse than active.
+    pub at_once: bool,
 }
 
 /// A side that must show that it can take the clients, before a rollback sends them there.

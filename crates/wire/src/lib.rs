@@ -5,6 +5,7 @@
 
 #![cfg_attr(test, allow(clippy::unwrap_used, clippy::expect_used, clippy::indexing_slicing, clippy::panic))]
 
+mod comparison;
 mod events;
 mod findings;
 mod history;
@@ -20,6 +21,7 @@ mod validation;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
+pub use comparison::*;
 pub use events::*;
 pub use findings::*;
 pub use history::*;

@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
-use super::{ExecutionSummary, Side};
+use super::{Comparison, ExecutionSummary, Side};
 
 /// The safety report of one service.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
@@ -86,6 +86,9 @@ pub struct ReportEvidence {
     /// The smallest failure rate that would have been detected by now, in percent.
     pub resolution: Option<f64>,
     pub caution: bool,
+    /// How the two sides differ at the present weight.
+    #[serde(default)]
+    pub compared: Option<Comparison>,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]

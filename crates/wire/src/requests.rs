@@ -59,7 +59,7 @@ bodies! {
         "approve" => Approve(ActionBody),
         "promote" => Promote(ActionBody),
         "abort" => Abort(ActionBody),
-        "rollback" => Rollback(ActionBody),
+        "rollback" => Rollback(Rollback),
         "health_check" => HealthCheck(ActionBody),
         "freeze" => Freeze(Freeze),
         "unfreeze" => Unfreeze(ActionBody),
@@ -79,7 +79,7 @@ bodies! {
 bodies! {
     /// The body of `POST /api/admin/rollback`.
     RollbackPost to ROLLBACK {
-        "manual_rollback" => ManualRollback(ActionBody),
+        "manual_rollback" => ManualRollback(Rollback),
         "start_monitoring" => StartMonitoring(ActionBody),
         "stop_monitoring" => StopMonitoring(ActionBody),
         "create_snapshot" => CreateSnapshot(CreateSnapshot),
@@ -119,6 +119,28 @@ pub struct ActionBody {
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(max_length = 128)]
     pub service: Option<String>,
+    /// Recorded in the journal.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(max_length = 500, pattern = r"^[^\x00-\x1f\x7f]*$")]
+    pub reason: Option<String>,
+    /// Who asked for this, if not the caller.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(max_length = 500, pattern = r"^[^\x00-\x1f\x7f]*$")]
+    pub initiator: Option<String>,
+}
+
+/// Rolls back to the side that was replaced, or to an earlier version.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(default, deny_unknown_fields)]
+pub struct Rollback {
+    /// Can be left out if there is only one service.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(max_length = 128)]
+    pub service: Option<String>,
+    /// A version that was deployed before: it gets all of the traffic as soon as it has answered where it was.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(pattern = "^[!-~]{1,128}$", example = "1.9.0")]
+    pub to: Option<String>,
     /// Recorded in the journal.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(max_length = 500, pattern = r"^[^\x00-\x1f\x7f]*$")]

@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
-use super::Side;
+use super::{Comparison, Side};
 use judgement::rollout::FigureView;
 use judgement::rollout::gate_hook::GateHook;
 use judgement::rollout::gates::GateView;
@@ -164,6 +164,9 @@ pub struct GuardSummary {
     /// The smallest failure rate that would have been detected by now.
     pub resolution: Option<f64>,
     pub caution: bool,
+    /// How the two sides differ at the present weight; `null` if nothing is being judged.
+    #[serde(default)]
+    pub compared: Option<Comparison>,
     /// The figures of other systems that the guard judges too.
     #[serde(default)]
     pub metrics: Vec<MetricFigure>,
@@ -248,9 +251,10 @@ impl From<RolloutLedger> for RolloutCost {
 
 impl From<GuardView> for GuardSummary {
     fn from(view: GuardView) -> GuardSummary {
-        let GuardView { monitoring, verdict, why, evidence, threshold, resolution, caution, metrics } = view;
+        let GuardView { monitoring, verdict, why, evidence, threshold, resolution, caution, compared, metrics } = view;
+        let compared = compared.map(Comparison::from);
         let (verdict, metrics) = (verdict.map(str::to_owned), metrics.into_iter().map(MetricFigure::from).collect());
-        GuardSummary { monitoring, verdict, why, evidence, threshold, resolution, caution, metrics }
+        GuardSummary { monitoring, verdict, why, evidence, threshold, resolution, caution, compared, metrics }
     }
 }
 

@@ -388,6 +388,7 @@ impl ServiceUpdate<'_> {
             warm_up: release.plan.warm_up.clone(),
             ready_within: release.plan.ready_within,
             suites: release.plan.suites.clone(),
+            at_once: release.rescue,
         }))
     }
 

@@ -149,6 +149,6 @@ pub(super) fn owner<'s>(
 }
 
 /// Whether two lists of URLs have one in common.
-pub(super) fn share_a_url(one: &str, other: &str) -> bool {
+pub fn share_a_url(one: &str, other: &str) -> bool {
     one.split(' ').any(|url| other.split(' ').any(|other| url == other))
 }

@@ -2,6 +2,7 @@
 
 use std::borrow::Cow;
 
+use crate::guard::comparison::{SidesCompared, SidesComparison};
 use crate::guard::evidence::bet::AT_RAISES;
 use crate::guard::evidence::meters::{EvidenceMeters, MeterContext};
 use crate::guard::evidence::rate_odds;
@@ -25,7 +26,7 @@ const RAISES: u32 = 5;
 const SETTLING: Millis = Millis::seconds(1);
 /// How far back is looked for what active did a moment ago.
 const RECENT: Millis = Millis::seconds(10);
-/// The resolution is computed this often.
+/// The resolution, and how the two sides differ, are computed this often.
 const RESOLVE: Millis = Millis::seconds(1);
 
 /// Created when a service becomes live, and dropped when it no longer is.
@@ -46,6 +47,10 @@ pub struct ServiceWatch {
     /// Whether the candidate is better.
     mirror: MirroredMeter,
     resolved: Resolution,
+    /// None before the first response.
+    comparison: Option<SidesComparison>,
+    /// When it was last shown.
+    compared_at: Millis,
     shown: GuardReading,
 }
 
@@ -91,6 +96,8 @@ pub struct GuardReading {
     /// The resolution that is enough here.
     pub enough: Option<f64>,
     pub cautious: bool,
+    /// How the two sides differ, as of a second ago at the most.
+    pub compared: SidesCompared,
 }
 
 impl GuardReading {
@@ -147,6 +154,8 @@ impl ServiceWatch {
             spared: false,
             mirror: MirroredMeter::new(policy),
             resolved: Resolution::default(),
+            comparison: None,
+            compared_at: Millis::ZERO,
             shown: GuardReading::default(),
         }
     }
@@ -195,6 +204,11 @@ impl ServiceWatch {
         let careful = budget.is_some_and(|budget| budget.caution);
         if on_grid || since.is_none() {
             self.mirror.look(now, sides.map(|side| side.counts));
+            let compared = self.comparison.get_or_insert_with(|| SidesComparison::new(now, seen.weight, sides));
+            compared.take(now, seen.weight, sides);
+            if now.since(self.compared_at) >= RESOLVE {
+                (self.compared_at, self.shown.compared) = (now, compared.bands());
+            }
         }
         let rush = self.scopes.first().filter(|_| careful).and_then(|scope| scope.rush(now, sides));
 
@@ -354,8 +368,8 @@ impl ServiceWatch {
         let Resolution { rate: resolution, enough, .. } = self.resolved;
         let turn = if budget.caution { self.caution.look(now, total, answers, rush) } else { None };
         let cautious = self.caution.is_on();
-        let verdict = self.shown.verdict.take();
-        self.shown = GuardReading { verdict, evidence, resolution, enough, cautious };
+        let (verdict, compared) = (self.shown.verdict.take(), self.shown.compared);
+        self.shown = GuardReading { verdict, evidence, resolution, enough, cautious, compared };
         // Assembled only if it will be read.
         let tell = total >= 1.0 / budget.alpha || turn.is_some();
         let parts = if tell { self.parts(seen.routes, total) } else { Vec::new() };

@@ -2,6 +2,7 @@
 
 use serde::Serialize;
 
+use crate::guard::comparison::SidesCompared;
 use crate::guard::{GuardPolicy, Verdict};
 use crate::rollout::gates::{GateView, RolloutGate};
 use crate::rollout::ledger::RolloutLedger;
@@ -102,6 +103,8 @@ pub struct GuardView {
     /// The smallest failure rate that would have been detected by now.
     pub resolution: Option<f64>,
     pub caution: bool,
+    /// How the two sides differ at the present weight, if they are judged.
+    pub compared: Option<SidesCompared>,
     /// Figures from elsewhere.
     pub metrics: Vec<FigureView>,
 }
@@ -194,6 +197,7 @@ impl ServiceState {
             threshold: self.policy.evidence.map(|budget| 1.0 / budget.alpha),
             resolution: shown.and_then(|shown| shown.resolution),
             caution: shown.is_some_and(|shown| shown.cautious),
+            compared: shown.map(|shown| shown.compared),
             metrics: self.figure_views(now),
         }
     }
