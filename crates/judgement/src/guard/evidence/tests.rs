@@ -59,6 +59,55 @@ fn worst_mean(tolerance: RateTolerance) -> f64 {
     worst
 }
 
+#[test]
+fn against_a_known_rate_the_odds_are_fair_for_every_candidate_within_tolerance() {
+    let nothing = [0; CELLS];
+    let mut worst = 0.0_f64;
+    for tolerance in [RateTolerance::Failures, RateTolerance::Answers] {
+        for (tb, cold) in [(2e-4, 0.0), (5e-4, 0.2), (0.01, 0.0), (0.01, 0.005), (0.2, 0.05), (0.5, 0.0)] {
+            for n in [1, 5, 20] {
+                let gains = |x: u64| rate_odds::gains(tolerance, tb, [&rates(n, x), &nothing], cold).unwrap();
+                for part in [0.0, 0.2, 0.9, 1.0] {
+                    let p = binomial(n, part * (tolerance.edge(tb) + cold).min(1.0));
+                    for alternative in 0..7 {
+                        let mean: f64 = (0..=n).map(|x| p[x as usize] * gains(x)[alternative].exp()).sum();
+                        worst = worst.max(mean);
+                    }
+                }
+            }
+        }
+    }
+    assert!((0.999..=1.0 + 1e-9).contains(&worst), "the mean of the odds is {worst}");
+}
+
+#[test]
+fn against_known_latencies_the_odds_are_fair_for_every_candidate_that_is_no_slower() {
+    let mut dice = Dice(9 << 32);
+    let mut worst = 0.0_f64;
+    for round in 0..3000 {
+        let q = latency_odds::LatencyReference::new(dice.cells(1));
+        let cold = if round % 3 == 0 { 0.0 } else { 0.002 + dice.roll() * 0.9 };
+        let mut p: [f64; CELLS] = q.clone().into();
+        for cell in (1..CELLS).rev() {
+            let moved = if dice.roll() < 0.5 { p[cell] * dice.roll() } else { 0.0 };
+            p[cell] -= moved;
+            p[cell - 1] += moved;
+        }
+        let anywhere = if dice.roll() < 0.5 { dice.cells(3) } else { [0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 1.0] };
+        let gains: [_; CELLS] = std::array::from_fn(|cell| {
+            let mut one = [0; CELLS];
+            one[cell] = 1;
+            q.gains(&one, &[0; CELLS], cold)
+        });
+        for alternative in 0..7 {
+            let chance = |cell: usize| (1.0 - cold) * p[cell] + cold * anywhere[cell];
+            let mean: f64 = (0..CELLS).map(|cell| chance(cell) * gains[cell][alternative].exp()).sum();
+            worst = worst.max(mean);
+        }
+    }
+    assert!((0.999..=1.0 + 1e-9).contains(&worst), "the mean of the odds is {worst}");
+}
+
 /// Numbers from a seed, in (0, 1).
 struct Dice(u64);
 
