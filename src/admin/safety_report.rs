@@ -7,7 +7,7 @@ use judgement::rollout::{GuardInsight, WaitReason};
 use judgement::time::rfc3339;
 use memory::clock;
 use wire::{
-    self, Comparison, Recommendation, ReportEvidence, ReportLevel, ReportMetric, ReportPlace, SafetyReport, Trend,
+    self, ComparedSides, Recommendation, ReportEvidence, ReportLevel, ReportMetric, ReportPlace, SafetyReport, Trend,
 };
 
 /// A difference of less than a tenth, half a percentage point or five milliseconds does not count.
@@ -104,7 +104,7 @@ fn evidence(view: &ServiceView) -> ReportEvidence {
         _ => ReportLevel::Ok,
     };
     let resolution = view.guard.resolution.map(|rate| 100.0 * rate);
-    let compared = view.guard.compared.map(Comparison::from);
+    let compared = view.guard.compared.map(ComparedSides::from);
     ReportEvidence { odds, threshold, level, resolution, caution: view.guard.caution, compared }
 }
 

@@ -42,16 +42,6 @@ pub fn of_guard(counters: &Counters) -> Vec<Family> {
         "Questions to other systems that were not answered with a figure.",
         &["service", "metric"],
     );
-    let mut more_failures = Family::gauge(
-        "guard_more_failures_ratio",
-        "How much more the candidate fails than active at this weight, -1 to 1: the ends of a 95 % band that holds however often one looks.",
-        &["service", "bound"],
-    );
-    let mut latency = Family::gauge(
-        "guard_latency_seconds",
-        "Latency at this weight: the ends of a 95 % band that holds however often one looks.",
-        &["service", "role", "quantile", "bound"],
-    );
     let mut families: Vec<Family> =
         LEDGER.iter().map(|(name, help, _)| Family::gauge(name, help, &["service"])).collect();
     for (service, mut judged) in counters.judged() {
@@ -66,18 +56,6 @@ pub fn of_guard(counters: &Counters) -> Vec<Family> {
         resolution.set(&[&service], judged.shown.resolution.unwrap_or(1.0));
         caution.set(&[&service], f64::from(u8::from(judged.shown.cautious)));
         cautions.count(&[&service], judged.cautions);
-        let compared = &judged.shown.compared;
-        for (bound, value) in ends(compared.more_failures) {
-            more_failures.set(&[&service, bound], value);
-        }
-        for (role, bands) in [("active", &compared.active), ("candidate", &compared.candidate)] {
-            for (share, band) in QUANTILES.iter().zip(bands.latency) {
-                let quantile = share.to_string();
-                for (bound, micros) in ends(band) {
-                    latency.set(&[&service, role, &quantile, bound], micros / 1e6);
-                }
-            }
-        }
         for (metric, gauge) in &judged.figures {
             missing.count(&[&service, metric], gauge.missing);
             for (side, value) in Environment::BOTH.iter().zip(gauge.values) {
@@ -92,8 +70,37 @@ pub fn of_guard(counters: &Counters) -> Vec<Family> {
         }
     }
     families.extend([verdicts, evidence, resolution, caution, cautions, waiting, figures, missing]);
-    families.extend([more_failures, latency]);
+    families.extend(of_comparison(counters));
     families
+}
+
+/// How the two sides differ at the present weight.
+fn of_comparison(counters: &Counters) -> [Family; 2] {
+    let mut more_failures = Family::gauge(
+        "guard_more_failures_ratio",
+        "How much more the candidate fails than active at this weight, -1 to 1: the ends of a 95 % band that holds however often one looks.",
+        &["service", "bound"],
+    );
+    let mut latency = Family::gauge(
+        "guard_latency_seconds",
+        "Latency at this weight: the ends of a 95 % band that holds however often one looks.",
+        &["service", "role", "quantile", "bound"],
+    );
+    for (service, judged) in counters.judged() {
+        let compared = &judged.shown.compared;
+        for (bound, value) in ends(compared.more_failures) {
+            more_failures.set(&[&service, bound], value);
+        }
+        for (role, bands) in [("active", &compared.active), ("candidate", &compared.candidate)] {
+            for (share, band) in QUANTILES.iter().zip(bands.latency) {
+                let quantile = share.to_string();
+                for (bound, micros) in ends(band) {
+                    latency.set(&[&service, role, &quantile, bound], micros / 1e6);
+                }
+            }
+        }
+    }
+    [more_failures, latency]
 }
 
 fn ends(band: Band) -> impl Iterator<Item = (&'static str, f64)> {

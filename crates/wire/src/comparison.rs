@@ -28,7 +28,7 @@ pub struct ComparedSide {
 
 /// How the two sides differ at the present weight.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize, ToSchema)]
-pub struct Comparison {
+pub struct ComparedSides {
     pub span_ms: u64,
     pub active: ComparedSide,
     pub candidate: ComparedSide,
@@ -51,9 +51,9 @@ impl From<SideBands> for ComparedSide {
     }
 }
 
-impl From<SidesCompared> for Comparison {
-    fn from(seen: SidesCompared) -> Comparison {
-        Comparison {
+impl From<SidesCompared> for ComparedSides {
+    fn from(seen: SidesCompared) -> ComparedSides {
+        ComparedSides {
             span_ms: seen.span.0,
             active: seen.active.into(),
             candidate: seen.candidate.into(),
@@ -62,7 +62,7 @@ impl From<SidesCompared> for Comparison {
     }
 }
 
-impl Comparison {
+impl ComparedSides {
     /// The difference in failures in words; `None` while one side has answered nobody.
     pub fn sentence(&self, active: &str, candidate: &str) -> Option<String> {
         let share = |points: f64| points / 100.0;

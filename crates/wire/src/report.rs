@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
-use super::{Comparison, ExecutionSummary, Side};
+use super::{ComparedSides, ExecutionSummary, Side};
 
 /// The safety report of one service.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
@@ -88,7 +88,7 @@ pub struct ReportEvidence {
     pub caution: bool,
     /// How the two sides differ at the present weight.
     #[serde(default)]
-    pub compared: Option<Comparison>,
+    pub compared: Option<ComparedSides>,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]

@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
-use super::{Comparison, Side};
+use super::{ComparedSides, Side};
 use judgement::rollout::FigureView;
 use judgement::rollout::gate_hook::GateHook;
 use judgement::rollout::gates::GateView;
@@ -166,7 +166,7 @@ pub struct GuardSummary {
     pub caution: bool,
     /// How the two sides differ at the present weight; `null` if nothing is being judged.
     #[serde(default)]
-    pub compared: Option<Comparison>,
+    pub compared: Option<ComparedSides>,
     /// The figures of other systems that the guard judges too.
     #[serde(default)]
     pub metrics: Vec<MetricFigure>,
@@ -252,7 +252,7 @@ impl From<RolloutLedger> for RolloutCost {
 impl From<GuardView> for GuardSummary {
     fn from(view: GuardView) -> GuardSummary {
         let GuardView { monitoring, verdict, why, evidence, threshold, resolution, caution, compared, metrics } = view;
-        let compared = compared.map(Comparison::from);
+        let compared = compared.map(ComparedSides::from);
         let (verdict, metrics) = (verdict.map(str::to_owned), metrics.into_iter().map(MetricFigure::from).collect());
         GuardSummary { monitoring, verdict, why, evidence, threshold, resolution, caution, compared, metrics }
     }

@@ -193,22 +193,16 @@ impl ServiceWatch {
         };
         let Some(whole) = whole else { return Findings::default() };
         let sides = roles(&whole, seen.active);
-        let mut moment = self.moment(now, since, seen.weight, sides[1]);
-        if on_grid {
-            moment.extra = std::mem::take(&mut self.share.stake);
-        }
+        let moment = self.moment(now, since, seen.weight, sides[1]);
+        let extra = if on_grid { std::mem::take(&mut self.share.stake) } else { 0.0 };
+        let moment = MeterContext { extra, ..moment };
         let steady = now.since(self.share.since);
         let look = ScopeContext { now, since, on_grid, seen, moment, steady };
         // Before the windows move on: a rush is what has happened since.
         let budget = seen.policy.evidence;
         let careful = budget.is_some_and(|budget| budget.caution);
         if on_grid || since.is_none() {
-            self.mirror.look(now, sides.map(|side| side.counts));
-            let compared = self.comparison.get_or_insert_with(|| SidesComparison::new(now, seen.weight, sides));
-            compared.take(now, seen.weight, sides);
-            if now.since(self.compared_at) >= RESOLVE {
-                (self.compared_at, self.shown.compared) = (now, compared.bands());
-            }
+            self.compare(now, seen.weight, sides);
         }
         let rush = self.scopes.first().filter(|_| careful).and_then(|scope| scope.rush(now, sides));
 
@@ -248,6 +242,16 @@ impl ServiceWatch {
         found.shared = self.scopes.iter().any(JudgedScope::is_shared);
         found.tape = found.unhealthy.as_ref().and_then(|unhealthy| self.tape_of(seen, unhealthy));
         found
+    }
+
+    /// Whether the candidate is better, and how the two sides differ.
+    fn compare(&mut self, now: Millis, weight: Weight, sides: [&JudgedTotals; 2]) {
+        self.mirror.look(now, sides.map(|side| side.counts));
+        let compared = self.comparison.get_or_insert_with(|| SidesComparison::new(now, weight, sides));
+        compared.take(now, weight, sides);
+        if now.since(self.compared_at) >= RESOLVE {
+            (self.compared_at, self.shown.compared) = (now, compared.bands());
+        }
     }
 
     /// Whether the candidate has come to a standstill, or goes on. `careful`: clients are kept from it then.
