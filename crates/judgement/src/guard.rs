@@ -193,8 +193,11 @@ pub fn sentence(
     candidate: &str,
 ) -> String {
     let Some(place) = reason.trigger else {
-        let weighed = sight.evidence.as_ref().and_then(|weighed| Some((weighed.total, weighed.parts.first()?)));
-        let said = weighed.map(|(total, part)| part.sentence(total, active, candidate));
+        let weighed = sight.evidence.as_ref().and_then(|weighed| Some((weighed, weighed.parts.first()?)));
+        let said = weighed.map(|(weighed, part)| {
+            let also = weighed.also_broken(part.route.as_deref()).unwrap_or_default();
+            part.sentence(weighed.total, active, candidate) + &also
+        });
         return said.unwrap_or_else(|| reason.name.clone());
     };
     let (Some(trigger), Some(reading)) = (policy.triggers.get(place), sight.readings.get(place)) else {

@@ -8,6 +8,7 @@
 //! terms; [`bet`], [`rate_odds`] and [`latency_odds`] name the sources of the formulas.
 
 pub mod bet;
+pub mod broken_routes;
 pub mod cells;
 pub mod latency_cuts;
 pub mod latency_odds;
@@ -133,6 +134,9 @@ pub struct CombinedEvidence {
     /// Active gets no traffic to compare with, so only the triggers say what is enough.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub alone: bool,
+    /// All the routes that are broken, if any is: by odds of [`SERIOUS`] that none is named without being it.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub broken: Vec<String>,
     /// As many requests have come as the plan wants.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub asked_for: bool,
@@ -149,6 +153,16 @@ impl CombinedEvidence {
     pub fn verdict(&self, alpha: f64) -> Option<&MeterEvidence> {
         let leading = self.parts.first()?;
         (self.total >= 1.0 / alpha && leading.bad >= LEAST_BAD).then_some(leading)
+    }
+
+    /// The routes that are broken beside the one that is named anyway, in words.
+    pub fn also_broken(&self, named: Option<&str>) -> Option<String> {
+        let others: Vec<&str> = self.broken.iter().map(String::as_str).filter(|route| Some(*route) != named).collect();
+        match (others.as_slice(), named) {
+            ([], _) => None,
+            (others, None) => Some(format!("; worse on {}", others.join(", "))),
+            (others, Some(_)) => Some(format!("; also worse on {}", others.join(", "))),
+        }
     }
 
     /// Whether enough is known of the candidate to call it healthy. `any`: a trigger has seen what it needs.

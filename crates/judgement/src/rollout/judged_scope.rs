@@ -163,6 +163,11 @@ impl JudgedScope {
         beyond_chance.then(|| [active.last(Millis::seconds(1), now, sides[0], None), rush])
     }
 
+    /// The evidence against the candidate here, `x : 1`, as if all of the stake were on this scope.
+    pub fn own_evidence(&self) -> f64 {
+        self.meters().map_or(0.0, |meters| meters.evidence() / self.share)
+    }
+
     pub fn meters(&self) -> Option<&EvidenceMeters> {
         self.eyes.as_ref().and_then(|eyes| eyes.meters.as_ref())
     }

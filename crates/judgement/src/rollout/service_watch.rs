@@ -4,12 +4,13 @@ use std::borrow::Cow;
 
 use crate::guard::comparison::{SidesCompared, SidesComparison};
 use crate::guard::evidence::bet::AT_RAISES;
+use crate::guard::evidence::broken_routes::broken;
 use crate::guard::evidence::meters::{EvidenceMeters, MeterContext};
 use crate::guard::evidence::rate_odds;
 use crate::guard::evidence::standstill::Standstill;
 use crate::guard::evidence::tape::EvidenceTape;
 use crate::guard::evidence::{
-    CombinedEvidence, LEAST_BAD, METERS, MeterEvidence, MeterKind, odds, threshold_of_errors,
+    CombinedEvidence, LEAST_BAD, METERS, MeterEvidence, MeterKind, SERIOUS, odds, threshold_of_errors,
 };
 use crate::guard::window::{JudgedTotals, WindowSample};
 use crate::guard::{EvidenceBudget, GuardPolicy, InsufficientReason, Judgement, Observation, Verdict, judge};
@@ -377,9 +378,11 @@ impl ServiceWatch {
         // Assembled only if it will be read.
         let tell = total >= 1.0 / budget.alpha || turn.is_some();
         let parts = if tell { self.parts(seen.routes, total) } else { Vec::new() };
+        let broken = if tell { self.broken(seen.routes) } else { Vec::new() };
         let combined = CombinedEvidence {
             total,
             parts,
+            broken,
             resolution,
             enough,
             better: self.mirror.evidence(),
@@ -387,6 +390,15 @@ impl ServiceWatch {
             asked_for: requests >= seen.wanted,
         };
         (combined, turn)
+    }
+
+    /// The names of the routes that are broken, each by itself.
+    fn broken(&self, routes: &[String]) -> Vec<String> {
+        let of_routes: Vec<(usize, f64)> =
+            self.scopes.iter().filter_map(|scope| Some((scope.route?, scope.own_evidence()))).collect();
+        let evidence: Vec<f64> = of_routes.iter().map(|(_, evidence)| *evidence).collect();
+        let places = broken(&evidence, SERIOUS).into_iter().filter_map(|place| of_routes.get(place));
+        places.filter_map(|(route, _)| routes.get(*route).cloned()).collect()
     }
 
     /// The parts that make a hundredth or more of the evidence, the largest first.

@@ -215,6 +215,37 @@ fn a_bad_route_is_found_in_a_healthy_service_and_named() {
 }
 
 #[test]
+fn all_the_routes_that_are_broken_are_named() {
+    let mut event = file(50.0);
+    if let Event::Loaded(services) = &mut event {
+        let routes = ["a", "b", "c", "d", "e", "f"];
+        services.iter_mut().for_each(|service| service.routes = routes.map(str::to_owned).to_vec());
+    }
+    let mut state = State::default();
+    state.apply(event, Millis::ZERO).unwrap();
+    for tick in 0..500 {
+        let side = |answers: u64, failed: u64| JudgedTotals {
+            counts: AnswerCounts { answers, failed, unavailable: 0 },
+            ..JudgedTotals::default()
+        };
+        // One in ten, on two of six routes, which are a small part of the whole.
+        let failed = |route: usize| if route == 1 || route == 4 { tick / 5 } else { 0 };
+        let answers = |route: usize| if route == 0 { 100 * tick } else { 2 * tick };
+        let pair = |route: usize| [side(answers(route), 0), side(answers(route), failed(route))];
+        let routes = (0..6).map(|route| Some(pair(route))).collect();
+        let counted = Event::Counted { service: "shop".into(), routes, on_grid: true };
+        let effects = state.apply(counted, Millis(1000 + 20 * tick)).unwrap();
+        if let Some(change) = entries(&effects).iter().find(|change| change.kind == ChangeKind::Rollback) {
+            let sight = &change.evidence.as_ref().unwrap().sight;
+            assert_eq!(sight.evidence.as_ref().unwrap().broken, ["b", "e"]);
+            assert!(change.why.contains("worse on ") && change.why.contains('e'), "{}", change.why);
+            return;
+        }
+    }
+    panic!("it was not rolled back");
+}
+
+#[test]
 fn shared_fate_is_told_once_and_rolls_nothing_back() {
     let mut state = started(10.0);
     let mut effects = Vec::new();
