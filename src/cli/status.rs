@@ -165,7 +165,8 @@ fn remarks(service: &Service) -> Vec<(Tone, String)> {
     let name = &service.service;
     let mut notes = Vec::new();
     let compared = service.guard.compared.as_ref();
-    if let Some(said) = compared.and_then(|seen| seen.sentence(service.active.name(), service.candidate.name())) {
+    let (subject, other) = (service.guard.subject, service.guard.subject.other());
+    if let Some(said) = compared.and_then(|seen| seen.sentence(other.name(), subject.name())) {
         notes.push((Tone::Plain, format!("{name}: {said}, at this weight (95 % sure)")));
     }
     if service.stopped {

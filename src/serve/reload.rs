@@ -254,6 +254,8 @@ impl Reloader {
         let (act, added) = match change {
             Change::Deploy { deploy, origin } => {
                 let instead_of = side.of(&config.urls).clone();
+                // The file's own is no other.
+                let origin = origin.filter(|origin| *origin != instead_of);
                 let link = origin.map(|origin| allowed(config, &origin, &self.listeners)).transpose()?;
                 let link = link.map(|url| DeployedOrigin { url, instead_of });
                 let added = link.as_ref().map(|_| ("origin", side.name().to_owned()));

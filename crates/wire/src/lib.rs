@@ -51,6 +51,13 @@ impl Side {
             Side::Green => "green",
         }
     }
+
+    pub const fn other(self) -> Side {
+        match self {
+            Side::Blue => Side::Green,
+            Side::Green => Side::Blue,
+        }
+    }
 }
 
 impl From<judgement::traffic::Environment> for Side {

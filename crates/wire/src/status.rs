@@ -164,6 +164,9 @@ pub struct GuardSummary {
     /// The smallest failure rate that would have been detected by now.
     pub resolution: Option<f64>,
     pub caution: bool,
+    /// The environment that is judged: the candidate, or a promoted one that is still being watched. The other one is the
+    /// `active` that it is compared with.
+    pub subject: Side,
     /// How the two sides differ at the present weight; `null` if nothing is being judged.
     #[serde(default)]
     pub compared: Option<ComparedSides>,
@@ -251,10 +254,22 @@ impl From<RolloutLedger> for RolloutCost {
 
 impl From<GuardView> for GuardSummary {
     fn from(view: GuardView) -> GuardSummary {
-        let GuardView { monitoring, verdict, why, evidence, threshold, resolution, caution, compared, metrics } = view;
+        let GuardView {
+            monitoring,
+            verdict,
+            why,
+            evidence,
+            threshold,
+            resolution,
+            caution,
+            subject,
+            compared,
+            metrics,
+        } = view;
+        let subject = subject.into();
         let compared = compared.map(ComparedSides::from);
         let (verdict, metrics) = (verdict.map(str::to_owned), metrics.into_iter().map(MetricFigure::from).collect());
-        GuardSummary { monitoring, verdict, why, evidence, threshold, resolution, caution, compared, metrics }
+        GuardSummary { monitoring, verdict, why, evidence, threshold, resolution, caution, subject, compared, metrics }
     }
 }
 

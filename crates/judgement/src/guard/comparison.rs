@@ -19,6 +19,8 @@ use crate::traffic::split::Weight;
 
 /// The chance that a band is ever wrong.
 const ALPHA: f64 = 0.05;
+/// With fewer answers of one side, the two are not compared.
+const LEAST: u64 = 20;
 /// The quantiles that are shown.
 pub const QUANTILES: [f64; 3] = [0.5, 0.95, 0.99];
 
@@ -151,9 +153,13 @@ impl SidesComparison {
     pub fn bands(&self) -> SidesCompared {
         let [active, candidate] = self.sides.each_ref().map(SideSums::bands);
         let less = |one: Option<f64>, other: Option<f64>| Some(one? - other?);
-        let more_failures = Band {
-            low: less(candidate.failures.low, active.failures.high),
-            high: less(candidate.failures.high, active.failures.low),
+        // A handful of answers that come late after a change of weight are no comparison.
+        let more_failures = match active.answers.min(candidate.answers) {
+            0..LEAST => Band::default(),
+            _ => Band {
+                low: less(candidate.failures.low, active.failures.high),
+                high: less(candidate.failures.high, active.failures.low),
+            },
         };
         SidesCompared { span: self.now.since(self.since), active, candidate, more_failures }
     }

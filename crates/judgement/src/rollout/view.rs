@@ -103,7 +103,9 @@ pub struct GuardView {
     /// The smallest failure rate that would have been detected by now.
     pub resolution: Option<f64>,
     pub caution: bool,
-    /// How the two sides differ at the present weight, if they are judged.
+    /// The side that is judged: the candidate, or a promoted one that is still being watched.
+    pub subject: Environment,
+    /// How it and the other side differ at the present weight, if they are judged.
     pub compared: Option<SidesCompared>,
     /// Figures from elsewhere.
     pub metrics: Vec<FigureView>,
@@ -197,6 +199,7 @@ impl ServiceState {
             threshold: self.policy.evidence.map(|budget| 1.0 / budget.alpha),
             resolution: shown.and_then(|shown| shown.resolution),
             caution: shown.is_some_and(|shown| shown.cautious),
+            subject: durable.subject(),
             compared: shown.map(|shown| shown.compared),
             metrics: self.figure_views(now),
         }
