@@ -36,6 +36,7 @@ mod service_state;
 mod service_update;
 mod service_watch;
 pub mod shadow;
+mod shadow_gate;
 mod state;
 mod suite_gate;
 mod suite_run;

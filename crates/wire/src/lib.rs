@@ -8,6 +8,7 @@
 mod events;
 mod findings;
 mod history;
+mod mirror;
 mod plan;
 mod report;
 mod requests;
@@ -23,6 +24,7 @@ use utoipa::ToSchema;
 pub use events::*;
 pub use findings::*;
 pub use history::*;
+pub use mirror::*;
 pub use plan::*;
 pub use report::*;
 pub use requests::*;

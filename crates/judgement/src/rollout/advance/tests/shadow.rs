@@ -177,6 +177,27 @@ fn copies_are_sent_at_weight_0_alone_and_never_for_what_is_over() {
 }
 
 #[test]
+fn what_a_promoted_version_has_replaced_is_not_compared_with_it_and_what_comes_in_its_place_is() {
+    let mut bench = Bench::new(plan());
+    bench.mirrors = true;
+    bench.load().unwrap();
+    bench.order(deploy("2.0.0")).unwrap();
+    bench.preflighted(Ok(""));
+    bench.run(200);
+    assert_eq!(
+        (bench.phase(), bench.durable().active, bench.shadow()),
+        (RolloutPhase::Promoted, Environment::Green, None)
+    );
+    bench.premises.urls[0] = "http://blue-3:80".into();
+    bench.load().unwrap();
+    assert_eq!(bench.shadow(), Some(0), "the next version");
+    bench.order(deploy("3.0.0")).unwrap();
+    assert_eq!(bench.shadow(), None, "its plan says when");
+    bench.order(OperatorAction::Abort).unwrap();
+    assert_eq!(bench.shadow(), None, "it was given up");
+}
+
+#[test]
 fn the_plan_says_that_no_client_is_sent_there() {
     use crate::rollout::forecast::{ForecastTraffic, StepSight, forecast};
     let traffic = ForecastTraffic { rate: 100.0, active_fails: 0.0, routes: false };
