@@ -131,6 +131,7 @@ fn tick_of_a_service(bencher: Bencher, routes: usize) {
         freezes: Vec::new(),
         gates: Vec::new(),
         failure_rules: 0,
+        mirrors: false,
         silent: None,
     };
     let _ = state.apply(Event::Loaded(vec![loaded]), Millis::ZERO);

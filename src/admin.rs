@@ -15,6 +15,7 @@ mod hourly_traffic;
 mod idempotency;
 mod input;
 pub mod listen;
+mod mirror;
 #[cfg(not(feature = "validation"))]
 mod no_validation;
 pub mod openapi;

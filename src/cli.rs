@@ -10,6 +10,7 @@ mod deploy;
 mod explain;
 mod history;
 mod log;
+mod mirror;
 mod notify;
 mod obeyed;
 mod output;
@@ -75,6 +76,8 @@ enum Command {
     Status(status::StatusArgs),
     /// Show how long a deploy would take, and what each step can see.
     Plan(plan::PlanArgs),
+    /// Show how the candidate answers copies of clients' requests, before its first client.
+    Mirror(mirror::MirrorArgs),
     /// Deploy a version: shift traffic to it step by step, then promote it or roll it back.
     Deploy(deploy::DeployArgs),
     /// Set the candidate's share of the traffic.
@@ -144,6 +147,7 @@ pub fn main() -> ExitCode {
         Command::Demo(args) => demo::run(&args),
         Command::Status(args) => status::run(&args),
         Command::Plan(args) => plan::run(&args),
+        Command::Mirror(args) => mirror::run(&args),
         Command::Deploy(args) => deploy::run(&args),
         Command::Shift(args) => commands::shift(&args),
         Command::Pause(args) => commands::act(DeploymentPost::Pause, &args),

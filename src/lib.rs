@@ -29,7 +29,7 @@
 //! | `sidecar` | The only writer: takes what comes, asks the state, carries out the effects: publish, journal, announce. |
 //! | `relay` | The data plane: origins, the proxy around the decision, the access log. |
 //! | `health`, `notify` | Health checks and preflights. Webhooks, Slack, PagerDuty and email. |
-//! | `validation` | Suites, their runs and reports, and whether the data of both sides agree. |
+//! | `validation` | Suites, their runs and reports, whether the data of both sides agree, and what copies of requests show. |
 //! | `wire` | The types of the API's JSON. |
 //! | this one | `admin`: the API. `metrics`: Prometheus from the same counters. `serve`: from a configuration to running parts and back. `cli`: the command line. |
 //!
@@ -52,5 +52,6 @@
 pub mod admin;
 pub mod cli;
 pub mod metrics;
+pub mod mirror;
 pub mod runs;
 pub mod serve;

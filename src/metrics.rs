@@ -5,6 +5,7 @@
 mod family;
 mod guard;
 mod health;
+mod mirror;
 mod notices;
 mod suites;
 
@@ -44,6 +45,7 @@ pub fn collect(counters: &Counters, snapshot: &RoutingSnapshot) -> Vec<Family> {
     families.extend(notices::of_notices(counters));
     families.extend(health::of_health(counters));
     families.extend(suites::of_suites(counters));
+    families.extend(mirror::of_mirror(counters));
     families.extend(of_process(&counters.process, snapshot));
     // What left the file ends: a dashboard would show its last values for ever. If it comes back it goes on counting.
     let known: HashSet<&str> = snapshot.services.iter().map(|serving| serving.name.as_str()).collect();

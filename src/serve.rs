@@ -23,6 +23,7 @@ use crate::admin::api::{Api, ApiParts};
 use crate::admin::authentication::Authenticator;
 use crate::admin::changes::Changes;
 use crate::admin::tokens::{self, Keyring, LocalToken};
+use crate::mirror::{self, MirrorBoard};
 use crate::runs::Runs;
 use crate::serve::candidate_checks::PreflightContext;
 use crate::serve::file_changes::LoadedFile;
@@ -68,6 +69,8 @@ pub struct Running {
     pub changes: Changes,
     pub health: HealthBoard,
     pub runs: Runs,
+    /// What copies of requests have shown.
+    pub mirror: MirrorBoard,
     pub counters: Arc<Counters>,
     access: Option<access::AccessLogger>,
     /// Declared after `access`, because it finishes once nobody can write any more.
@@ -103,10 +106,10 @@ pub fn start(settings: &MainConfig) -> anyhow::Result<Running> {
     let health = HealthBoard::new(published.clone(), counters.clone());
     look_after_health(&runtime, &health, &sidecar, (probes, others));
     let (validation, runs) = validation_runs::start(settings, &published, &sockets.addresses, (&sidecar, &counters))?;
-    validation.spawn(candidate_checks::keep(suite_runs, runs.clone(), sidecar.clone()));
     let tries = PreflightContext { published: published.clone(), health: health.clone(), runs: runs.clone() };
-    runtime.spawn(candidate_checks::try_all(preflights, tries, sidecar.clone()));
+    candidate_checks::start((&runtime, &validation), (preflights, suite_runs), tries, &sidecar);
     let (changes, changes_asked) = Changes::new();
+    let (copies, mirror) = mirror::start(published.clone(), sidecar.clone())?;
     let api = Api::new(ApiParts {
         sidecar: sidecar.clone(),
         counters: counters.clone(),
@@ -116,6 +119,7 @@ pub fn start(settings: &MainConfig) -> anyhow::Result<Running> {
         changes: changes.clone(),
         board: health.clone(),
         runs: runs.clone(),
+        mirror: mirror.clone(),
         keep_snapshots: settings.validation.snapshots,
     });
     let (reload, reloads) = mpsc::channel(1);
@@ -125,10 +129,8 @@ pub fn start(settings: &MainConfig) -> anyhow::Result<Running> {
     listen_for_admin(&runtime, admin, settings, api, keyring)?;
     let (end, ending) = watch::channel(ShutdownSignal::NotYet);
     let certificates = certificates(&runtime, settings, &counters)?;
-    let proxy = |shard| {
-        Proxy::new(shard, published.clone(), counters.clone(), sidecar.clone(), settings)
-            .with_access_log(access.clone())
-    };
+    let proxy = |shard| Proxy::new(shard, published.clone(), counters.clone(), sidecar.clone(), settings);
+    let proxy = |shard| proxy(shard).with_access_log(access.clone()).with_mirror(copies.clone());
     let (shared, has_room) = shared(settings, &counters, ending);
     let workers = start_workers(plain.into_iter().zip(tls).collect(), &certificates, proxy, &shared)?;
     raise(&counters.process.ready, has_room);
@@ -146,6 +148,7 @@ pub fn start(settings: &MainConfig) -> anyhow::Result<Running> {
         access_writer,
         announcer,
         runs,
+        mirror,
         reload,
         end,
         workers,

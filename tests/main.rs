@@ -35,6 +35,7 @@ mod health_stores;
 mod hosts;
 mod lifecycle;
 mod limits;
+mod mirror;
 mod notify;
 mod origins;
 mod outside_metrics;

@@ -18,6 +18,7 @@ use crate::admin::idempotency::{IdempotencyKeys, KeyState, RequestDigest, Stored
 use crate::admin::input;
 use crate::admin::recent_traffic::RecentTraffic;
 use crate::admin::verb::Verb;
+use crate::mirror::MirrorBoard;
 use crate::runs::Runs;
 use health::HealthBoard;
 use judgement::printable::visible_json;
@@ -47,6 +48,8 @@ pub struct Api {
     pub changes: Changes,
     pub board: HealthBoard,
     pub runs: Runs,
+    /// What copies of requests have shown.
+    pub mirror: MirrorBoard,
     /// How long snapshots are kept.
     pub keep_snapshots: Millis,
     pub recent_traffic: RecentTraffic,
@@ -69,12 +72,14 @@ pub struct ApiParts {
     pub changes: Changes,
     pub board: HealthBoard,
     pub runs: Runs,
+    pub mirror: MirrorBoard,
     pub keep_snapshots: Millis,
 }
 
 impl Api {
     pub fn new(parts: ApiParts) -> Api {
-        let ApiParts { sidecar, counters, published, snapshots, routing, changes, board, runs, keep_snapshots } = parts;
+        let ApiParts { sidecar, counters, published, snapshots, routing, changes, board, runs, mirror, keep_snapshots } =
+            parts;
         Api {
             sidecar,
             recent_traffic: RecentTraffic::new(counters.clone()),
@@ -86,6 +91,7 @@ impl Api {
             changes,
             board,
             runs,
+            mirror,
             keep_snapshots,
             keys: IdempotencyKeys::default(),
             streams: Arc::new(Semaphore::new(MOST_STREAMS)),

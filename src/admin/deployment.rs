@@ -15,7 +15,7 @@ use crate::admin::commands::ServiceCommand;
 use crate::admin::error::ApiError;
 use crate::admin::input::{self, query, requested, why};
 use crate::admin::verb::Verb;
-use crate::admin::{earlier_version, history, overlay, plan, traffic};
+use crate::admin::{earlier_version, history, mirror, overlay, plan, traffic};
 use judgement::rollout::{DeployRequest, OperatorAction};
 use judgement::time::Millis;
 use memory::clock;
@@ -42,6 +42,7 @@ async fn show(
         Verb::Traffic => Ok(json(&traffic::traffic(&api, service)?, None)),
         Verb::History => history::page(&api, wanted).await,
         Verb::Plan => plan::show(&api, service, asked).await,
+        Verb::Mirror => mirror::show(&api, service),
         _ => {
             let (generation, views) = api.views(service).await?;
             if headers.get(header::IF_NONE_MATCH).is_some_and(|tag| is_known(tag, generation)) {

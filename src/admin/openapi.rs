@@ -35,6 +35,7 @@ use wire::{DEPLOYMENT, EXECUTION_FORMATS, ROLLBACK, VALIDATION};
         wire::Traffic,
         wire::History,
         wire::DeployPlan,
+        wire::MirrorReport,
         wire::Safety,
         wire::SafetyReport,
         wire::Snapshots,
@@ -131,7 +132,7 @@ fn paths() -> Value {
     json!({
         DEPLOYMENT: {
             "get": operation("deployment", "The status of the services.", &viewing(&Verb::names(DEPLOYMENT, "GET"), &[&history::PARAMETERS[..], &plan::PARAMETERS].concat(), true), None,
-                one_of(&["Status", "Health", "Traffic", "History", "Plan"], true), &[404]),
+                one_of(&["Status", "Health", "Traffic", "History", "Plan", "Mirror"], true), &[404]),
             "post": operation("deploy", "Carries out an action on a service.", &changing(), Some(("DeploymentPost", examples())),
                 one_of(&["Done", "DoneEach", "Health"], true), &changes),
             "put": operation("changeRules", "Sets a rule at run time, or switches a health check on or off.", &changing(),

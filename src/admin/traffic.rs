@@ -81,7 +81,9 @@ pub fn services(api: &Api, views: Vec<ServiceView>) -> Vec<wire::Service> {
             let version = side.of_mut(&mut view.versions);
             *version = version.take().or_else(|| of_file().map(str::to_owned));
         }
-        wire::Service::of(view, before.traffic(&serving.name, &routes_of(&snapshot, serving), now))
+        let mirror = api.mirror.report(&snapshot, &serving.name).and_then(|report| report.summary());
+        let shown = wire::Service::of(view, before.traffic(&serving.name, &routes_of(&snapshot, serving), now));
+        wire::Service { mirror, ..shown }
     };
     views.into_iter().map(show).collect()
 }

@@ -67,6 +67,7 @@ verbs! {
     Traffic: DEPLOYMENT "GET" "traffic", Viewer, OneService, [], "read traffic";
     History: DEPLOYMENT "GET" "history", Viewer, OneService, [], "read the history";
     Plan: DEPLOYMENT "GET" "plan", Viewer, OneService, [], "read the plan";
+    Mirror: DEPLOYMENT "GET" "mirror", Viewer, OneService, [], "read what copies of requests show";
     Deploy: DEPLOYMENT "POST" "deploy", Operator, OneService, [Deploy, Abort], "deploy a version";
     // A deploy whose `origin` differs from the routing file.
     DeployOrigin: DEPLOYMENT "POST" "", Admin, OneService, [Deploy], "deploy with a new origin";
@@ -164,6 +165,7 @@ mod tests {
             (Traffic, [YES, YES, YES]),
             (History, [YES, YES, YES]),
             (Plan, [YES, YES, YES]),
+            (Mirror, [YES, YES, YES]),
             (Deploy, [NO, YES, YES]),
             (DeployOrigin, [NO, NO, YES]),
             (PassFreeze, [NO, NO, YES]),

@@ -109,6 +109,7 @@ fn row(number: usize, step: &DeployPlanStep) -> Vec<(Tone, String)> {
     let shows = match (shows, sight.as_str()) {
         (Some(rate), _) => (Tone::Plain, percent(rate / 100.0)),
         (None, "nothing") => (Tone::Warning, "nothing".to_owned()),
+        (None, "copies") => (Tone::Plain, "differences".to_owned()),
         (None, _) => (Tone::Plain, "triggers only".to_owned()),
     };
     let plain = |text: String| (Tone::Plain, text);

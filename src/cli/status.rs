@@ -197,6 +197,7 @@ fn remarks(service: &Service) -> Vec<(Tone, String)> {
             _ => {}
         }
     }
+    notes.extend(copies(service));
     notes.extend(figures(service));
     notes.extend(failed_gates(service));
     let overlay = &service.overlay;
@@ -210,6 +211,18 @@ fn remarks(service: &Service) -> Vec<(Tone, String)> {
         notes.push((Tone::Warning, format!("{name}: notices are off")));
     }
     notes
+}
+
+/// What copies of requests have shown, while they are sent.
+fn copies(service: &Service) -> Option<(Tone, String)> {
+    let mirror = service.mirror.as_ref().filter(|mirror| mirror.sending)?;
+    let (name, compared) = (&service.service, grouped(mirror.compared));
+    let (tone, found) = match (mirror.differences, &mirror.worst) {
+        (0, _) | (_, None) => (Tone::Plain, "no differences".to_owned()),
+        (1, Some(worst)) => (Tone::Bad, worst.clone()),
+        (many, Some(worst)) => (Tone::Bad, format!("{many} differences: {worst}")),
+    };
+    Some((tone, format!("{name}: {compared} copied requests compared: {found} (`cutover mirror`)")))
 }
 
 /// The figures of other systems, while they are judged.

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use tokio::runtime::Runtime;
 use tokio::sync::mpsc::Receiver;
 
 use crate::runs::Runs;
@@ -19,8 +20,19 @@ pub struct PreflightContext {
     pub runs: Runs,
 }
 
+/// Starts what tries candidates, and on the runtime for suites what runs the suites of steps.
+pub fn start(
+    (runtime, validation): (&Runtime, &Runtime),
+    (preflights, suite_runs): (Receiver<PreflightRequest>, Receiver<SuiteRun>),
+    tries: PreflightContext,
+    sidecar: &SidecarHandle,
+) {
+    validation.spawn(keep(suite_runs, tries.runs.clone(), sidecar.clone()));
+    runtime.spawn(try_all(preflights, tries, sidecar.clone()));
+}
+
 /// Tries candidates as the sidecar orders it, in parallel: first whether they are reachable, then their suites.
-pub async fn try_all(mut orders: Receiver<PreflightRequest>, tries: PreflightContext, sidecar: SidecarHandle) {
+async fn try_all(mut orders: Receiver<PreflightRequest>, tries: PreflightContext, sidecar: SidecarHandle) {
     while let Some(order) = orders.recv().await {
         let (tries, sidecar) = (tries.clone(), sidecar.clone());
         tokio::spawn(async move {
@@ -58,7 +70,7 @@ async fn tried(tries: PreflightContext, order: PreflightRequest) -> Result<Strin
 const LOOK: Duration = Duration::from_secs(1);
 
 /// Runs the suites that steps wait for, as the sidecar orders it, each order in parallel with the others.
-pub async fn keep(mut orders: Receiver<SuiteRun>, runs: Runs, sidecar: SidecarHandle) {
+async fn keep(mut orders: Receiver<SuiteRun>, runs: Runs, sidecar: SidecarHandle) {
     while let Some(order) = orders.recv().await {
         let (runs, sidecar) = (runs.clone(), sidecar.clone());
         tokio::spawn(async move {

@@ -90,6 +90,7 @@ impl Somebody {
             freezes: Vec::new(),
             gates: Vec::new(),
             failure_rules: 0,
+            mirrors: false,
             silent: None,
         };
         engine.judges[0].apply(Event::Loaded(vec![loaded]), engine.now)

@@ -11,6 +11,7 @@ mod guard;
 mod health;
 mod main;
 mod metric;
+mod mirror;
 mod notify;
 mod origin;
 mod over;
@@ -25,7 +26,10 @@ mod terms;
 mod tls;
 
 use std::collections::BTreeMap;
+use std::ops::Range;
 use std::path::{Path, PathBuf};
+
+use serde_json_path::JsonPath;
 
 use crate::file::values::{Duration, Share, Size, Whole, Word};
 use crate::file::{At, RoutingFile, ServiceFile};
@@ -118,6 +122,24 @@ fn size<const MIN: u64, const MAX: u64>(typed: &Option<At<Size<MIN, MAX>>>, defa
 /// The given word.
 fn word<T: Copy>(typed: &Option<At<Word<T>>>) -> Option<T> {
     typed.as_ref().map(|at| at.value.0)
+}
+
+/// Reads a JSONPath, or says where it cannot be read.
+fn json_path(source: &mut SourceFile, text: &str, span: &Range<usize>) -> Option<JsonPath> {
+    match JsonPath::parse(text) {
+        Ok(path) => Some(path),
+        Err(why) => {
+            let hint = Some("write a JSONPath as in RFC 9535: \"$.items[0].id\" or \"$..updated_at\"".to_owned());
+            let rest: String = text.chars().skip(why.position().saturating_sub(1)).collect();
+            let why = if rest.is_empty() {
+                "it ends too early".to_owned()
+            } else {
+                format!("it cannot be read from `{rest}` on")
+            };
+            source.problem(span.clone(), format!("invalid JSONPath `{text}`: {why}"), hint);
+            None
+        }
+    }
 }
 
 /// Warns of a share that looks like a fraction: weights are percentages.

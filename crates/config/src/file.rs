@@ -7,6 +7,7 @@ mod gate;
 mod health;
 mod main;
 mod metric;
+mod mirror;
 mod notify;
 mod rollout;
 pub mod schema;
@@ -27,6 +28,7 @@ pub use main::{
     TokenFile, ValidationFile,
 };
 pub use metric::{CompareFile, MetricFile};
+pub use mirror::MirrorFile;
 pub use notify::{NotifyFile, NotifyKind};
 pub use rollout::{RolloutFile, StepFile};
 pub use service::{

@@ -35,6 +35,8 @@ mod safe_place;
 mod service_state;
 mod service_update;
 mod service_watch;
+pub mod shadow;
+mod shadow_gate;
 mod state;
 mod suite_gate;
 mod suite_run;
@@ -53,6 +55,7 @@ use crate::rollout::freeze_window::FreezeWindow;
 use crate::rollout::gates::{GateAnswer, GateRequest, RolloutGate};
 use crate::rollout::ledger::RolloutLedger;
 use crate::rollout::plan::{RolloutPlan, WarmUp};
+use crate::rollout::shadow::ShadowNews;
 use crate::time::Millis;
 use crate::traffic::Environment;
 use crate::traffic::split::Weight;
@@ -104,6 +107,8 @@ pub struct LoadedService {
     /// What counts as a failure, as a number that differs if that does: only compared. Counts from before such a change
     /// say nothing about those after it.
     pub failure_rules: u64,
+    /// Copies of clients' requests go to the candidate at weight 0, whether a rollout asks for them or not.
+    pub mirrors: bool,
     /// If active did not answer when Cutover started without the state of before: it decides who is active.
     pub silent: Option<SilentActive>,
 }
@@ -135,6 +140,8 @@ pub enum Event {
     Preflighted { service: String, rollout: u32, result: Result<String, String> },
     /// The result of a step's suites: a summary such as `12 cases`, or why they did not pass.
     Validated { order: SuiteRun, result: Result<String, SuiteRunError> },
+    /// What the copies of clients' requests have shown so far.
+    Shadowed(ShadowNews),
     /// The active side of a service did not answer when Cutover started.
     Silent { service: String, silent: SilentActive },
     /// The answer of a side that a rollback would go to: a summary, or why it cannot take the clients.

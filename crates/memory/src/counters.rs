@@ -10,6 +10,7 @@ mod distinct_keys;
 mod endpoint_limit;
 mod endpoint_rest;
 mod guard_gauges;
+mod mirror_counters;
 mod notice_counters;
 mod ordinals;
 mod process_counters;
@@ -31,6 +32,7 @@ pub use distinct_keys::DistinctKeys;
 pub use endpoint_limit::{EndpointLimit, EndpointLimits, EndpointSlot, QueuePlace};
 pub use endpoint_rest::EndpointRest;
 pub use guard_gauges::{FigureGauge, GuardGauges};
+pub use mirror_counters::MirrorCounters;
 pub use notice_counters::NoticeCounters;
 pub use ordinals::OrdinalCounter;
 pub use process_counters::{ProcessCounters, count, is_raised, raise, read, set};
@@ -55,6 +57,7 @@ pub struct Counters {
     turns: Mutex<BTreeMap<(String, String), Arc<OrdinalCounter>>>,
     budgets: Mutex<BTreeMap<String, Arc<RescueBudget>>>,
     keys: Mutex<BTreeMap<String, Arc<DistinctKeys>>>,
+    mirrored: Mutex<BTreeMap<String, Arc<MirrorCounters>>>,
     rollbacks: Mutex<BTreeMap<(String, String), u64>>,
     judged: Mutex<BTreeMap<String, GuardGauges>>,
     certificates: Mutex<BTreeMap<PathBuf, i64>>,
@@ -78,6 +81,7 @@ impl Counters {
             turns: Mutex::default(),
             budgets: Mutex::default(),
             keys: Mutex::default(),
+            mirrored: Mutex::default(),
             rollbacks: Mutex::default(),
             judged: Mutex::default(),
             certificates: Mutex::default(),
@@ -109,6 +113,16 @@ impl Counters {
     /// The sticky keys that a service's candidate has met.
     pub fn keys(&self, service: &str) -> Arc<DistinctKeys> {
         self.keys.lock().entry(service.to_owned()).or_default().clone()
+    }
+
+    /// What has become of the copies of a service's requests.
+    pub fn mirrored(&self, service: &str) -> Arc<MirrorCounters> {
+        self.mirrored.lock().entry(service.to_owned()).or_default().clone()
+    }
+
+    /// The same for every service that was ever loaded.
+    pub fn all_mirrored(&self) -> BTreeMap<String, Arc<MirrorCounters>> {
+        self.mirrored.lock().clone()
     }
 
     /// Counts a rollback by the name of its reason.

@@ -19,7 +19,9 @@ use arc_swap::{ArcSwap, Cache};
 use rustls::ClientConfig;
 use rustls::pki_types::ServerName;
 
-use crate::counters::{DistinctKeys, EndpointLimit, EndpointRest, OrdinalCounter, RescueBudget, RouteCounters};
+use crate::counters::{
+    DistinctKeys, EndpointLimit, EndpointRest, MirrorCounters, OrdinalCounter, RescueBudget, RouteCounters,
+};
 use crate::snapshot::gate_call::GateCall;
 use crate::snapshot::health_check::HealthCheck;
 use crate::snapshot::outside_question::OutsideQuestion;
@@ -27,7 +29,7 @@ use judgement::time::Millis;
 use judgement::traffic::{DrawSequence, Environment, RouteId, RoutingTable, ServiceId};
 
 pub use failure_rules::{FailureRules, StatusMeaning, StatusSet};
-pub use service_terms::{GrpcStatuses, HeaderEdit, HeaderEdits, PinCookie, ServiceTerms};
+pub use service_terms::{GrpcStatuses, HeaderEdit, HeaderEdits, MirrorTerms, PinCookie, ServiceTerms};
 
 /// Where an environment's requests go, as the file says.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -249,6 +251,10 @@ pub struct ServedService {
     pub share_turns: Box<[Arc<OrdinalCounter>]>,
     /// Which endpoint is next, by [`Environment::index`].
     pub endpoint_turns: [Arc<OrdinalCounter>; 2],
+    /// Which request is copied to the candidate before its first client.
+    pub mirror_turns: Arc<OrdinalCounter>,
+    /// What has become of the copies.
+    pub mirrored: Arc<MirrorCounters>,
 }
 
 impl ServedService {
@@ -259,6 +265,11 @@ impl ServedService {
 
     pub fn counters(&self, route: RouteId) -> Option<&RouteCounters> {
         self.routes.get(self.place(route)).map(|counters| &**counters)
+    }
+
+    /// A route's index within the service; `default` is 0.
+    pub fn index_of(&self, route: RouteId) -> u32 {
+        route.0.saturating_sub(self.first_route)
     }
 
     pub fn deadline(&self, route: RouteId) -> Millis {

@@ -10,7 +10,7 @@
 //!   `rescue`, `turn`. Connections to origins: `pool`.
 //! - Bytes: a `side` is the client's or the origin's end of an exchange, in either protocol; a `passage` moves what comes from
 //!   the one to the other, within the time limits.
-//! - Its end: `answers`, `access_line`.
+//! - Its end: `answers`, `access_line`, and its copy for the candidate: [`mirror`].
 
 mod access_line;
 mod answers;
@@ -23,6 +23,7 @@ pub mod descriptors;
 mod endpoint_choice;
 mod exchange;
 pub mod listen;
+pub mod mirror;
 mod passage;
 mod pool;
 pub mod request_limits;

@@ -10,6 +10,7 @@ use crate::ResolvedRouting;
 use crate::journal::JournalEntry;
 use judgement::guard::outside_metric::MeasuredFigures;
 use judgement::rollout::gates::{GateAnswer, GateRequest};
+use judgement::rollout::shadow::ShadowNews;
 use judgement::rollout::view::ServiceView;
 use judgement::rollout::{
     Announcement, AuditRemark, Event, GuardInsight, MetricRequest, OperatorCommand, RolloutError, RuntimeOverrides,
@@ -194,6 +195,11 @@ impl SidecarHandle {
     /// Reports the result of a step's suites: a summary such as `12 cases`, or why they did not pass.
     pub fn validated(&self, order: SuiteRun, result: Result<String, SuiteRunError>) {
         let _ = self.inputs.send(SidecarInput::Event(Event::Validated { order, result }));
+    }
+
+    /// Reports what copies of requests have shown so far. Never blocks: the next report has it all.
+    pub fn shadowed(&self, news: ShadowNews) {
+        let _ = self.inputs.try_send(SidecarInput::Event(Event::Shadowed(news)));
     }
 
     /// Reports what health checks found: an [`Event::Health`].

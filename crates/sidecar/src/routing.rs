@@ -57,6 +57,7 @@ impl ResolvedRouting {
                 freezes: config.freezes.clone(),
                 gates: config.gates.clone(),
                 failure_rules: digest_of(&config.failures),
+                mirrors: config.terms.mirror.always,
                 silent: self.silent.get(&config.traffic.name).cloned(),
             })
             .collect()
@@ -127,6 +128,8 @@ impl CurrentRouting {
                 split_turns: counters.turns(&name, "split"),
                 share_turns,
                 endpoint_turns: Environment::BOTH.map(|side| counters.turns(&name, side.name())),
+                mirror_turns: counters.turns(&name, "mirror"),
+                mirrored: counters.mirrored(&name),
                 origins,
                 checks: health.into_iter().map(Arc::new).collect(),
                 questions: questions.into_iter().map(Arc::new).collect(),

@@ -18,6 +18,7 @@ use crate::sidecar::work_queues::WorkQueues;
 use judgement::guard::Verdict;
 use judgement::guard::outside_metric::MeasuredFigures;
 use judgement::rollout::gates::{GateAnswer, GateRequest};
+use judgement::rollout::release::Release;
 use judgement::rollout::{
     Announcement, AnnouncementLevel, ChangeKind, Component, Effect, Event, GuardInsight, JournalChange, MetricRequest,
     OperatorCommand, RolloutError, RuntimeOverrides, State,
@@ -403,7 +404,8 @@ impl Sidecar {
             (Some((Verdict::Unhealthy(reason), _)), ..) => reason.name.as_str(),
             (_, Some(figure), _) => figure.metric.name.as_str(),
             (.., Some(gate)) => gate,
-            // The plan itself rolls back only for failing suites.
+            // The plan itself rolls back only for failing suites, and for copies of requests that differ.
+            _ if change.is_by(Component::Plan) && compares(change) => "mirror",
             _ if change.is_by(Component::Plan) => "suites",
             _ => "asked for",
         };
@@ -432,6 +434,12 @@ impl Sidecar {
             let _ = answer.try_send(Ok(CommandReceipt { entry, generation, written, weights }));
         }));
     }
+}
+
+/// Whether copies of requests were compared at the step at which this was changed.
+fn compares(change: &JournalChange) -> bool {
+    let release = change.before.as_ref().and_then(|before| before.release.as_ref());
+    release.is_some_and(Release::mirrors)
 }
 
 #[cfg(test)]

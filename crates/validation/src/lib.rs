@@ -21,6 +21,7 @@
 //! | [`cases`] | setup, cases and teardown on one side |
 //! | [`load`] | requests at the times that a profile sets, and whether the limits held |
 //! | [`parity`], [`recording`] | the same requests to both sides, also from a HAR file or an access log |
+//! | [`mirror`] | copies of clients' requests to both sides, before the candidate's first client |
 //! | [`consistency`] | tables, queries and endpoints compared, without writing anything |
 //! | [`expect`] | whether an answer is what a step wants, and what is captured from it |
 //! | [`request`], [`variables`], [`request_numbers`] | a step as a request |
@@ -37,6 +38,7 @@ pub mod diff;
 pub mod expect;
 pub mod load;
 pub mod message;
+pub mod mirror;
 pub mod parity;
 pub mod progress;
 pub mod recording;

@@ -4,8 +4,8 @@
 //! from itself, nothing is concluded about green. What still differs is asked again after a second, since a clock that
 //! shows whole seconds agrees with itself within one.
 
-mod compare;
-mod noise;
+pub mod compare;
+pub mod noise;
 
 use std::collections::BTreeMap;
 use std::time::Duration;

@@ -62,8 +62,8 @@ pub struct DeployPlanStep {
     /// The smallest failure rate, in percent, that 95 of 100 rollouts would have found by the end of the step; `null` if
     /// none.
     pub shows: Option<f64>,
-    /// Who could see a fault: `evidence`; `nothing`, because the step is too short; or `triggers`, because the guard has
-    /// nothing to compare with or weighs no evidence.
+    /// Who could see a fault: `evidence`; `nothing`, because the step is too short; `triggers`, because the guard has
+    /// nothing to compare with or weighs no evidence; or `copies` of requests, before the first client.
     pub sight: String,
     /// The failure rate that should show for a verdict, in percent.
     pub enough: f64,
@@ -95,6 +95,7 @@ impl From<StepForecast> for DeployPlanStep {
             StepSight::Shows(rate) => (Some(100.0 * rate), "evidence"),
             StepSight::Nothing => (None, "nothing"),
             StepSight::Alone | StepSight::NoEvidence => (None, "triggers"),
+            StepSight::Copies => (None, "copies"),
         };
         let limit = match limit {
             StepLimit::Bake => "bake",

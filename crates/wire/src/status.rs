@@ -47,6 +47,9 @@ pub struct Service {
     pub gates: Vec<GateSummary>,
     /// What the rollout has cost so far.
     pub ledger: Option<RolloutCost>,
+    /// What copies of requests show of the candidate, before its first client.
+    #[serde(default)]
+    pub mirror: Option<super::MirrorSummary>,
     /// Versions that cannot be deployed again without `force`.
     pub quarantine: Vec<Quarantine>,
     /// Whether notices are sent.
@@ -147,6 +150,10 @@ pub struct RolloutStep {
     /// What happens if one of them fails: `rollback` or `hold`.
     #[serde(default)]
     pub on_fail: String,
+    /// At a step without clients, where copies of their requests are compared: the most kinds of differences with which it
+    /// is passed. `null` at every other step.
+    #[serde(default)]
+    pub differences: Option<u32>,
 }
 
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
@@ -282,6 +289,7 @@ impl From<RolloutView> for Rollout {
             approve: step.approve,
             suites: step.suites,
             on_fail: step.on_fail.name().to_owned(),
+            differences: step.differences,
         });
         Rollout {
             version: view.version,
@@ -304,6 +312,7 @@ impl From<RolloutView> for Rollout {
 }
 
 impl Service {
+    /// What is shown of a service; what copies of requests show is still to be filled in.
     pub fn of(view: ServiceView, last_minute: Vec<super::EnvironmentTraffic>) -> Service {
         let overlay = view.overlay;
         Service {
@@ -326,6 +335,7 @@ impl Service {
             guard: view.guard.into(),
             gates: view.rollout_gates.into_iter().map(GateSummary::from).collect(),
             ledger: view.ledger.map(RolloutCost::from),
+            mirror: None,
             quarantine: view
                 .quarantine
                 .into_iter()

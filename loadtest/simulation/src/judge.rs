@@ -133,6 +133,7 @@ impl SimulatedJudge {
                 freezes: Vec::new(),
                 gates: Vec::new(),
                 failure_rules: 0,
+                mirrors: false,
                 silent: None,
             }]),
             0,

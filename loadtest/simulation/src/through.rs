@@ -106,6 +106,7 @@ fn started(policy: GuardPolicy) -> State {
         freezes: Vec::new(),
         gates: Vec::new(),
         failure_rules: 0,
+        mirrors: false,
         silent: None,
     };
     apply(&mut state, Event::Loaded(vec![loaded]), 0);

@@ -89,6 +89,7 @@ pub fn fires(trigger: &Trigger, rate: f64, times: f64, dice: Dice) -> bool {
         freezes: Vec::new(),
         gates: Vec::new(),
         failure_rules: 0,
+        mirrors: false,
         silent: None,
     };
     state.apply(Event::Loaded(vec![loaded]), Millis(0)).expect("a file");

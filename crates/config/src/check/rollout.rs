@@ -1,11 +1,13 @@
 //! `[service.NAME.rollout]`.
 
+use std::ops::Range;
+
 use crate::check::{length, warn_of_fraction, whole, word};
 use crate::file::values::SuiteName;
 use crate::file::{At, RolloutFile, StepFile};
 use crate::read::{SourceFile, did_you_mean};
 use crate::{RoutingContext, SuiteFolder};
-use judgement::rollout::plan::{OnFailure, PlanStep, RolloutPlan, WarmUp};
+use judgement::rollout::plan::{MirrorGate, OnFailure, PlanStep, RolloutPlan, WarmUp};
 use judgement::time::Millis;
 use judgement::traffic::split::Weight;
 
@@ -29,9 +31,13 @@ pub fn plan(source: &mut SourceFile, typed: Option<&At<RolloutFile>>, context: &
             steps(source, typed, &PlanStep { on_fail, ..PlanStep::new(Weight::ZERO, bake, requests) }, context)
         }
     };
-    if let Some(at) = file.on_fail.as_ref().filter(|_| steps.iter().all(|step| step.suites.is_empty())) {
+    if let Some(at) = file.on_fail.as_ref().filter(|_| steps.iter().all(never_fails)) {
         let hint = "write { weight = 10, suites = [\"smoke\"] }; a suite that fails before the first client always ends the rollout";
-        source.problem(at.span.clone(), "`on_fail` has no effect: no step has suites", Some(hint.to_owned()));
+        source.problem(
+            at.span.clone(),
+            "`on_fail` has no effect: no step has suites, and none is a mirror",
+            Some(hint.to_owned()),
+        );
     }
     // The holdback also applies to the last steps.
     let full = holdback.rest();
@@ -94,6 +100,22 @@ fn steps(
         source.missing(typed.span.clone(), message, "write [10, 25, 50, 75, 100]");
     }
     for At { value: file, span } in typed.value.iter().take(MOST_STEPS) {
+        if let Some(mirror) = &file.mirror {
+            only_before_clients(source, file, span, steps.is_empty());
+            let suites = suites(source, file.suites.as_ref(), context.suites);
+            steps.push(PlanStep {
+                weight: Weight::ZERO,
+                bake: mirror.value.0,
+                suites,
+                mirror: Some(MirrorGate { differences: whole(&file.differences, 0) as u32 }),
+                ..own(file, default)
+            });
+            continue;
+        }
+        if let Some(at) = &file.differences {
+            let hint = Some("write { mirror = \"5m\", differences = 0 } as the first step".to_owned());
+            source.problem(at.span.clone(), "`differences` has no effect without a `mirror`", hint);
+        }
         let Some(at) = &file.weight else {
             source.missing(span.clone(), "the step has no `weight`", "write { weight = 10, bake = \"5m\" }");
             continue;
@@ -109,14 +131,7 @@ fn steps(
             let hint = Some("add suites = [\"smoke\"], or remove `on_fail`".to_owned());
             source.problem(at.span.clone(), "`on_fail` has no effect: the step has no suites", hint);
         }
-        steps.push(PlanStep {
-            weight,
-            bake: length(&file.bake, default.bake),
-            requests: whole(&file.requests, default.requests),
-            approve: file.approve.unwrap_or(default.approve),
-            suites,
-            on_fail: word(&file.on_fail).unwrap_or(default.on_fail),
-        });
+        steps.push(PlanStep { weight, suites, ..own(file, default) });
     }
     if let (Some(last), Some(typed)) = (steps.last(), typed.value.last())
         && last.weight != Weight::FULL
@@ -130,6 +145,38 @@ fn steps(
         source.missing(typed.span.clone(), message, hint);
     }
     steps
+}
+
+/// What a step says for itself, or else the rollout.
+fn own(file: &StepFile, default: &PlanStep) -> PlanStep {
+    PlanStep {
+        bake: length(&file.bake, default.bake),
+        requests: whole(&file.requests, default.requests),
+        approve: file.approve.unwrap_or(default.approve),
+        on_fail: word(&file.on_fail).unwrap_or(default.on_fail),
+        ..default.clone()
+    }
+}
+
+/// Whether nothing at a step can fail but the guard's verdict.
+fn never_fails(step: &PlanStep) -> bool {
+    step.suites.is_empty() && step.mirror.is_none()
+}
+
+/// A step that copies requests comes before all clients, and has neither a share nor another time.
+fn only_before_clients(source: &mut SourceFile, file: &StepFile, span: &Range<usize>, is_first: bool) {
+    if !is_first {
+        let hint = Some("put it first: write [{ mirror = \"5m\" }, 10, 50, 100]".to_owned());
+        source.problem(span.clone(), "only the first step can copy requests: after it there are clients", hint);
+    }
+    if let Some(at) = &file.weight {
+        let hint = Some("remove one of the two; the next step has the first share".to_owned());
+        source.problem(at.span.clone(), "a step that copies requests has no `weight`", hint);
+    }
+    if let Some(at) = &file.bake {
+        let hint = Some("remove `bake`: `mirror` is how long it takes".to_owned());
+        source.problem(at.span.clone(), "a step that copies requests has no `bake`", hint);
+    }
 }
 
 /// Merges two steps that become one because of the holdback: no condition of either is lost.
@@ -220,6 +267,33 @@ mod tests {
         );
         let ways = [(10.0, "a", OnFailure::Hold), (100.0, "a", OnFailure::Rollback)];
         assert_eq!(gates(&plan.unwrap()), ways.map(|(weight, names, way)| (weight, names.to_owned(), way)));
+    }
+
+    #[test]
+    fn copies_come_before_the_first_client_and_instead_of_a_weight() {
+        let plan = typed("requests = 50\nsteps = [{ mirror = \"5m\", differences = 2, on_fail = \"hold\" }, 10, 100]")
+            .unwrap();
+        let first = &plan.steps[0];
+        assert_eq!((first.weight, first.bake, first.requests), (Weight::ZERO, Millis::seconds(300), 50));
+        assert_eq!((first.mirror, first.on_fail), (Some(MirrorGate { differences: 2 }), OnFailure::Hold));
+        assert!(plan.steps[1..].iter().all(|step| step.mirror.is_none()));
+        let plan =
+            typed("on_fail = \"hold\"\nsteps = [{ mirror = \"1m\", requests = 7, suites = [\"a\"] }, 100]").unwrap();
+        let first = &plan.steps[0];
+        assert_eq!((first.mirror, first.requests), (Some(MirrorGate { differences: 0 }), 7));
+        assert_eq!((first.on_fail, first.suites.join(" ")), (OnFailure::Hold, "a".to_owned()));
+        for (lines, why) in [
+            ("steps = [10, { mirror = \"5m\" }, 100]", "only the first step"),
+            ("steps = [{ mirror = \"5m\", weight = 10 }, 100]", "has no `weight`"),
+            ("steps = [{ mirror = \"5m\", bake = \"1m\" }, 100]", "has no `bake`"),
+            ("steps = [{ weight = 10, differences = 1 }, 100]", "without a `mirror`"),
+            ("steps = [{ mirror = \"5m\" }]", "the last step is 0 percent"),
+            ("steps = [{ mirror = \"0s\" }, 100]", "mirror"),
+            ("deadline = \"5m\"\nsteps = [{ mirror = \"5m\" }, 100]", "the steps alone take 7m"),
+        ] {
+            let said = typed(lines).unwrap_err();
+            assert!(said.contains(why), "{lines}: {said}");
+        }
     }
 
     #[test]

@@ -14,7 +14,7 @@ use serde_json_path::JsonPath;
 
 use crate::check::files::why_unreadable;
 use crate::check::suite::request::Known;
-use crate::check::{beside, length, whole, word};
+use crate::check::{beside, json_path, length, whole, word};
 use crate::file::{At, CaseFile, RequestFile, SuiteFile};
 use crate::read::{SourceFile, did_you_mean};
 use crate::suite::text::{Piece, literal, pieces};
@@ -235,20 +235,7 @@ impl Reading<'_> {
     }
 
     fn json_path(&mut self, text: &str, span: &Range<usize>) -> Option<JsonPath> {
-        match JsonPath::parse(text) {
-            Ok(path) => Some(path),
-            Err(why) => {
-                let hint = Some("write a JSONPath as in RFC 9535: \"$.items[0].id\" or \"$..updated_at\"".to_owned());
-                let rest: String = text.chars().skip(why.position().saturating_sub(1)).collect();
-                let why = if rest.is_empty() {
-                    "it ends too early".to_owned()
-                } else {
-                    format!("it cannot be read from `{rest}` on")
-                };
-                self.source.problem(span.clone(), format!("invalid JSONPath `{text}`: {why}"), hint);
-                None
-            }
-        }
+        json_path(self.source, text, span)
     }
 
     /// The bytes of a file beside this one.

@@ -1,7 +1,7 @@
 //! What a service allows and reveals: `max_body`, `expose`, versions, edits of heads.
 
 use crate::check::preset::Preset;
-use crate::check::{edits, size, sticky};
+use crate::check::{edits, mirror, size, sticky};
 use crate::file::{At, EnvironmentFile, ServiceFile};
 use crate::read::SourceFile;
 use judgement::time::Millis;
@@ -24,5 +24,6 @@ pub fn check(source: &mut SourceFile, file: &ServiceFile, preset: &Preset) -> Se
             .as_ref()
             .and_then(|at| at.value.after_rollback.as_ref())
             .map_or(Some(Millis::ZERO), |at| at.value.0),
+        mirror: mirror::check(source, file.mirror.as_ref()),
     }
 }

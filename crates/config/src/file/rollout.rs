@@ -4,7 +4,7 @@ use schemars::{JsonSchema, Schema, SchemaGenerator};
 use serde::Deserialize;
 use serde::de::{Deserializer, IntoDeserializer, Visitor};
 
-use crate::file::values::{Duration, PathPattern, Share, SuiteName, Whole, Window, Word};
+use crate::file::values::{Duration, PathPattern, Share, SuiteName, Whole, Window, Word, one_of};
 use crate::file::{At, GateFile, OneOrMany};
 use judgement::rollout::plan::OnFailure;
 
@@ -12,7 +12,8 @@ use judgement::rollout::plan::OnFailure;
 #[derive(Clone, Debug, Default, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct RolloutFile {
-    /// The candidate's share at each step: ascending percentages up to 100, or tables with more conditions.
+    /// The candidate's share at each step: ascending percentages up to 100, or tables with more conditions. The first may
+    /// be { mirror = "5m" }: copies of requests before the first client.
     #[schemars(extend("default" = [10, 25, 50, 75, 100], "minItems" = 1))]
     pub steps: Option<At<Vec<At<StepFile>>>>,
     /// The minimum time at each step.
@@ -38,8 +39,8 @@ pub struct RolloutFile {
     pub ready_within: Option<At<Duration<0, 3_600_000>>>,
     /// Validation suites that must pass before the first client.
     pub suites: Option<At<Vec<At<SuiteName>>>>,
-    /// What happens when a suite of a step fails: "rollback", or "hold" until a person decides. A suite that fails
-    /// before the first client always ends the rollout.
+    /// What happens when a suite of a step fails, or copies of requests are answered differently: "rollback", or "hold"
+    /// until a person decides. A suite that fails in the preflight always ends the rollout.
     #[schemars(extend("default" = "rollback"))]
     pub on_fail: Option<At<Word<OnFailure>>>,
     /// How long a rollout may take, without the time for which it is paused. Default: as long as it takes.
@@ -116,12 +117,14 @@ pub struct StepFile {
     pub approve: Option<bool>,
     pub suites: Option<At<Vec<At<SuiteName>>>>,
     pub on_fail: Option<At<Word<OnFailure>>>,
+    pub mirror: Option<At<Duration<1>>>,
+    pub differences: Option<At<Whole<0, 1000>>>,
 }
 
 /// A step with conditions of its own. A bare percentage is a step with those of the rollout.
 #[derive(Clone, Debug, Default, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
-#[schemars(extend("required" = ["weight"]))]
+#[schemars(extend("anyOf" = one_of(&["weight", "mirror"])))]
 struct StepTable {
     /// The candidate's share in percent.
     weight: Option<At<Share>>,
@@ -135,8 +138,14 @@ struct StepTable {
     approve: Option<bool>,
     /// Validation suites that run during this step, and must pass before the next one.
     suites: Option<At<Vec<At<SuiteName>>>>,
-    /// What happens when one of them fails. Default: the rollout's.
+    /// What happens when one of them fails, or copies differ. Default: the rollout's.
     on_fail: Option<At<Word<OnFailure>>>,
+    /// Only for the first step, instead of `weight` and `bake`: how long copies of clients' requests go to the candidate,
+    /// and how it answers them is compared, before its first client. `requests` is how many must be compared.
+    mirror: Option<At<Duration<1>>>,
+    /// The most kinds of differences with which that step is passed.
+    #[schemars(extend("default" = 0, "x-unit" = "differences"))]
+    differences: Option<At<Whole<0, 1000>>>,
 }
 
 impl<'de> Deserialize<'de> for StepFile {
@@ -161,8 +170,8 @@ impl<'de> Deserialize<'de> for StepFile {
             }
             fn visit_map<A: serde::de::MapAccess<'de>>(self, map: A) -> Result<StepFile, A::Error> {
                 let table = StepTable::deserialize(serde::de::value::MapAccessDeserializer::new(map))?;
-                let StepTable { weight, bake, requests, approve, suites, on_fail } = table;
-                Ok(StepFile { weight, bake, requests, approve, suites, on_fail })
+                let StepTable { weight, bake, requests, approve, suites, on_fail, mirror, differences } = table;
+                Ok(StepFile { weight, bake, requests, approve, suites, on_fail, mirror, differences })
             }
         }
         deserializer.deserialize_any(Either)

@@ -9,7 +9,7 @@ use crate::file::values::{
     CookieDomain, CookieName, CookiePath, Duration, HeaderField, HostChoice, HostName, Network, OriginUrl, PathPattern,
     RuleMethod, RuleRegex, Share, Size, StatusRange, TriggerLimit, TunnelStay, Version, Whole, Word, one_of,
 };
-use crate::file::{At, EditsFile, HealthFile, MetricFile, OneOrMany, RolloutFile};
+use crate::file::{At, EditsFile, HealthFile, MetricFile, MirrorFile, OneOrMany, RolloutFile};
 use judgement::guard::trigger::{Metric, TriggerAction};
 use judgement::traffic::Environment;
 
@@ -81,6 +81,9 @@ pub struct ServiceFile {
     /// Where a deploy may send an environment instead of its `url`: patterns such as "https://*--shop.netlify.app".
     /// Default: deploys cannot name an origin.
     pub allowed_origins: Option<OneOrMany<AllowedOrigin>>,
+    /// Copies of clients' requests to the candidate before its first client: { share = 5 }, in percent. Default: none, but
+    /// for a step of the rollout that asks for them.
+    pub mirror: Option<At<MirrorFile>>,
     /// How a deployed version gets its share of the traffic.
     pub rollout: Option<At<RolloutFile>>,
     /// What judges the candidate.

@@ -55,6 +55,9 @@ impl ServiceUpdate<'_> {
     fn stood(&self, release: &Release) -> String {
         let requests = crate::guard::evidence::grouped(release.requests);
         let weight = self.state.durable.weight;
+        if release.current().is_some_and(|step| step.mirror.is_some()) {
+            return self.state.shadow_in_words();
+        }
         format!("stayed at {weight} for {} and {requests} requests", release.spent)
     }
 

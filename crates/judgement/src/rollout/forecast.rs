@@ -95,6 +95,8 @@ pub enum StepSight {
     Alone,
     /// The guard weighs no evidence: only triggers and health checks judge.
     NoEvidence,
+    /// No client is sent there: copies of their requests are compared.
+    Copies,
 }
 
 impl StepForecast {
@@ -151,6 +153,10 @@ impl RolloutForecast {
                 self.weights(|step| (step.plan.approve || !step.plan.suites.is_empty()).then(String::new)),
                 "not counted is how long approvals and suites take",
             ),
+            (
+                self.weights(|step| step.plan.mirror.map(|_| format!(" ({} copies)", step.plan.requests))),
+                "no client is sent there, and copies of requests are compared: not counted is how long they take to come",
+            ),
         ];
         said.into_iter().filter_map(|(weights, what)| Some(format!("{what}: {}", weights?))).collect()
     }
@@ -199,6 +205,16 @@ struct Walk {
 
 impl Walk {
     fn step(&mut self, step: &PlanStep) -> StepForecast {
+        if step.mirror.is_some() {
+            return StepForecast {
+                plan: step.clone(),
+                least: Some(step.bake),
+                limit: StepLimit::Bake,
+                requests: 0.0,
+                sight: StepSight::Copies,
+                enough: 0.0,
+            };
+        }
         let share = step.weight.ratio();
         let (own, active) = (self.traffic.rate * share, self.traffic.rate * (1.0 - share));
         // What the guard takes active's rate for.

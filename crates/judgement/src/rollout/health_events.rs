@@ -79,6 +79,7 @@ mod tests {
             freezes: Vec::new(),
             gates: Vec::new(),
             failure_rules: 0,
+            mirrors: false,
             silent: None,
         };
         state.apply(Event::Loaded(vec![loaded]), Millis(0)).unwrap();

@@ -82,7 +82,7 @@ impl State {
 impl ServiceState {
     /// A service with what the file says of it now. `old`: as it was with the file before.
     fn loaded(old: Option<ServiceState>, mut durable: DurableState, loaded: LoadedService) -> ServiceState {
-        let LoadedService { routes, policy, plan, premises, freezes, gates, failure_rules, .. } = loaded;
+        let LoadedService { routes, policy, plan, premises, freezes, gates, failure_rules, mirrors, .. } = loaded;
         // The file's URL is what a person said last.
         for (origin, url) in durable.origins.iter_mut().zip(&premises.urls) {
             *origin = origin.take().filter(|origin| origin.instead_of == *url);
@@ -90,7 +90,7 @@ impl ServiceState {
         let Some(old) = old else {
             let gates = RolloutGates::new(gates);
             let unseen = ServiceState::unseen(durable, policy, plan);
-            return ServiceState { routes, premises, freezes, gates, failure_rules, ..unseen };
+            return ServiceState { routes, premises, freezes, gates, failure_rules, mirrors, ..unseen };
         };
         for side in Environment::BOTH.into_iter().filter(|side| premises.has_moved(*side, &old.premises)) {
             *side.of_mut(&mut durable.versions) = None;
@@ -112,6 +112,7 @@ impl ServiceState {
             premises,
             freezes,
             failure_rules,
+            mirrors,
             watch,
             returning,
             figures,

@@ -319,6 +319,7 @@ impl ServiceUpdate<'_> {
         self.state.news.past_deadline = None;
         let mut effects = self.alter(note, |durable| {
             let Some(release) = &mut durable.release else { return };
+            release.compare_anew();
             release.pause = None;
             // A person's word gives it as much time again.
             if release.plan.deadline.is_some_and(|deadline| release.lasted >= deadline) {

@@ -19,9 +19,20 @@ pub struct PlanStep {
     /// Suites that must have passed. They run while it bakes.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub suites: Vec<String>,
-    /// What happens if one of them fails.
+    /// What happens if one of them fails, or the copies differ by more than they may.
     #[serde(default, skip_serializing_if = "OnFailure::is_rollback")]
     pub on_fail: OnFailure,
+    /// At weight 0: what copies of clients' requests must show before the first client. `bake` is how long they are
+    /// compared, and `requests` is how many of them.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub mirror: Option<MirrorGate>,
+}
+
+/// What the copies of clients' requests may show.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct MirrorGate {
+    /// The most kinds of differences with which the step is passed.
+    pub differences: u32,
 }
 
 /// What becomes of a rollout whose suite fails, or whose time is over.
@@ -51,7 +62,8 @@ impl OnFailure {
 impl PlanStep {
     /// A step without suites or approval.
     pub const fn new(weight: Weight, bake: Millis, requests: u64) -> PlanStep {
-        PlanStep { weight, bake, requests, approve: false, suites: Vec::new(), on_fail: OnFailure::Rollback }
+        let on_fail = OnFailure::Rollback;
+        PlanStep { weight, bake, requests, approve: false, suites: Vec::new(), on_fail, mirror: None }
     }
 }
 

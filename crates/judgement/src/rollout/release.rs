@@ -57,6 +57,9 @@ pub struct Release {
     /// The result of this step's suites; `None` if they are still running or there are none.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub gate: Option<SuiteGate>,
+    /// Counts how often the copies of this step are compared from the beginning.
+    #[serde(default, skip_serializing_if = "is_first")]
+    pub comparison: u32,
     /// How far this step's gates are.
     #[serde(default, skip_serializing_if = "GateProgress::is_none")]
     pub gates: GateProgress,
@@ -66,6 +69,10 @@ pub struct Release {
     /// Why it ended or is paused.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub why: Option<String>,
+}
+
+fn is_first(comparison: &u32) -> bool {
+    *comparison == 0
 }
 
 /// The phase of a rollout.
@@ -138,6 +145,7 @@ impl Release {
             approved: false,
             told: false,
             gate: None,
+            comparison: 0,
             gates: GateProgress::default(),
             who,
             at,
@@ -195,11 +203,23 @@ impl Release {
         self.pause = None;
     }
 
+    /// A person wants to see again whether the copies differ, where that has held it.
+    pub(super) fn compare_anew(&mut self) {
+        if self.is_held() && self.mirrors() {
+            (self.spent, self.comparison) = (Millis::ZERO, self.comparison + 1);
+        }
+    }
+
     /// The suites that must still pass before this step is left; none if it is not on a step.
     pub fn suites_owed(&self) -> &[String] {
         let stands =
             matches!(self.phase, RolloutPhase::Shifting | RolloutPhase::Baking) && self.gate != Some(SuiteGate::Passed);
         self.current().filter(|_| stands).map_or(&[], |step| step.suites.as_slice())
+    }
+
+    /// Whether it stands at a step at which copies are compared, paused or not.
+    pub fn mirrors(&self) -> bool {
+        self.is_live() && self.current().is_some_and(|step| step.mirror.is_some())
     }
 
     /// Whether it is paused because suites have not passed.

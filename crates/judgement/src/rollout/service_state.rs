@@ -12,10 +12,11 @@ use crate::rollout::gate_history::RolloutGates;
 use crate::rollout::held_rollback::{GradualReturn, HeldRollback, LastServed};
 use crate::rollout::journal_entries::Component;
 use crate::rollout::ledger::OpenLedger;
-use crate::rollout::plan::RolloutPlan;
+use crate::rollout::plan::{PlanStep, RolloutPlan};
 use crate::rollout::premises::{FilePremises, share_a_url};
 use crate::rollout::release::{Release, RolloutPhase};
 use crate::rollout::service_watch::{GuardReading, ServiceWatch};
+use crate::rollout::shadow::ShadowNews;
 use crate::rollout::suite_run::{SuiteRun, suites};
 use crate::rollout::told_news::WaitingNews;
 use crate::time::Millis;
@@ -34,6 +35,10 @@ pub(super) struct ServiceState {
     pub(super) freezes: Vec<FreezeWindow>,
     /// See [`LoadedService`](crate::rollout::LoadedService).
     pub(super) failure_rules: u64,
+    /// See [`LoadedService`](crate::rollout::LoadedService).
+    pub(super) mirrors: bool,
+    /// What copies have shown, as last heard.
+    pub(super) shadow: Option<ShadowNews>,
     /// What the last file asked for; `None` before the first.
     pub(super) ask: Option<SplitRequest>,
     /// By [`Environment::index`]: a check that rolls back fails.
@@ -72,6 +77,8 @@ impl ServiceState {
             premises: FilePremises::default(),
             freezes: Vec::new(),
             failure_rules: 0,
+            mirrors: false,
+            shadow: None,
             ask: None,
             failing: [false; 2],
             watch: None,
@@ -187,6 +194,10 @@ pub enum WaitReason {
     Suites {
         names: Vec<String>,
     },
+    /// For copies of clients' requests that are answered alike.
+    Mirror {
+        because: String,
+    },
     Approval,
     Frozen,
     /// The guard is off, so only a person can move it.
@@ -195,7 +206,7 @@ pub enum WaitReason {
 }
 
 impl WaitReason {
-    pub const NAMES: [&str; 11] = [
+    pub const NAMES: [&str; 12] = [
         "preflight",
         "bake",
         "requests",
@@ -203,6 +214,7 @@ impl WaitReason {
         "metric",
         "gate",
         "suites",
+        "mirror",
         "approval",
         "frozen",
         "monitoring",
@@ -219,6 +231,7 @@ impl WaitReason {
             WaitReason::Metric { .. } => "metric",
             WaitReason::Gate { .. } => "gate",
             WaitReason::Suites { .. } => "suites",
+            WaitReason::Mirror { .. } => "mirror",
             WaitReason::Approval => "approval",
             WaitReason::Frozen => "frozen",
             WaitReason::Monitoring => "monitoring",
@@ -237,9 +250,10 @@ impl std::fmt::Display for WaitReason {
             WaitReason::Requests { seen, wanted, left: Some(left) } => {
                 write!(f, "{seen} of {wanted} requests (about {left} at this rate)")
             }
-            WaitReason::Verdict { because } | WaitReason::Metric { because, .. } | WaitReason::Gate { because, .. } => {
-                f.write_str(because)
-            }
+            WaitReason::Verdict { because }
+            | WaitReason::Metric { because, .. }
+            | WaitReason::Gate { because, .. }
+            | WaitReason::Mirror { because } => f.write_str(because),
             WaitReason::Suites { names } => f.write_str(&suites(names)),
             WaitReason::Approval => f.write_str("approval"),
             WaitReason::Frozen => f.write_str("frozen"),
@@ -312,6 +326,28 @@ impl ServiceState {
             RolloutPhase::Promoted | RolloutPhase::RolledBack | RolloutPhase::Aborted => return Vec::new(),
         }
         let Some(step) = release.current() else { return Vec::new() };
+        let mut all = match step.mirror {
+            // Nobody has been sent to the candidate, so there is nothing to judge yet.
+            Some(gate) => self.shadow_wanting(release, step, gate),
+            None => self.judgement_wanting(release, step, now),
+        };
+        if *unwatched {
+            all.push(WaitReason::Monitoring);
+        }
+        if !release.suites_owed().is_empty() {
+            all.push(WaitReason::Suites { names: release.suites_owed().to_vec() });
+        }
+        if step.approve && !release.approved {
+            all.push(WaitReason::Approval);
+        }
+        if self.is_frozen_for(release, wall) {
+            all.push(WaitReason::Frozen);
+        }
+        all
+    }
+
+    /// What the candidate's own requests must still show.
+    fn judgement_wanting(&self, release: &Release, step: &PlanStep, now: Millis) -> Vec<WaitReason> {
         let mut all = Vec::new();
         let left = step.bake.since(release.spent);
         if left > Millis::ZERO {
@@ -321,20 +357,10 @@ impl ServiceState {
             let left = time_of((step.requests - release.requests) as f64, release.requests_a_second());
             all.push(WaitReason::Requests { seen: release.requests, wanted: step.requests, left });
         }
-        if *unwatched {
-            all.push(WaitReason::Monitoring);
-        } else if let Some(because) = self.verdict_wanting() {
-            all.push(WaitReason::Verdict { because });
-        }
-        all.extend(self.figures_wanted(now).filter(|_| !unwatched));
-        if !release.suites_owed().is_empty() {
-            all.push(WaitReason::Suites { names: release.suites_owed().to_vec() });
-        }
-        if step.approve && !release.approved {
-            all.push(WaitReason::Approval);
-        }
-        if self.is_frozen_for(release, wall) {
-            all.push(WaitReason::Frozen);
+        // Without a guard there is no verdict to wait for, and nothing is asked of others.
+        if !self.durable.unwatched {
+            all.extend(self.verdict_wanting().map(|because| WaitReason::Verdict { because }));
+            all.extend(self.figures_wanted(now));
         }
         all
     }

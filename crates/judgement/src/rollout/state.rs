@@ -112,6 +112,7 @@ impl State {
                 rollout: durable.rollout,
                 cautious: !watching && watch.as_ref().is_some_and(ServiceWatch::is_cautious),
                 standing: !watching && watch.as_ref().is_some_and(ServiceWatch::is_standing),
+                shadow: state.comparison(),
                 ..TrafficSplit::resting(durable.active)
             }
         })
@@ -183,6 +184,10 @@ impl State {
             }
             Event::Validated { order, result } => {
                 Ok(self.update(&order.service, now, |mut service| service.validated(&order, result)))
+            }
+            Event::Shadowed(news) => {
+                let service = news.service.clone();
+                Ok(self.update(&service, now, |mut service| service.shadowed(news)))
             }
             Event::Silent { service, silent } => {
                 Ok(self.update(&service, now, |mut service| service.tell_silent(&silent).into()))

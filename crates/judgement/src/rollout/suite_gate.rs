@@ -72,8 +72,8 @@ impl ServiceUpdate<'_> {
         }
     }
 
-    /// Pauses until a person has the suites run again, or decides otherwise.
-    fn hold(&mut self, why: String) -> Vec<Effect> {
+    /// Pauses until a person has the suites run again, or copies compared again, or decides otherwise.
+    pub(super) fn hold(&mut self, why: String) -> Vec<Effect> {
         let note = ChangeNote::by(Component::Plan, ChangeKind::Pause, why.clone());
         let who = note.by.who.clone();
         self.alter(note, |durable| {

@@ -31,6 +31,7 @@ fn file_of(active: &str, weight: f64) -> Event {
         freezes: Vec::new(),
         gates: Vec::new(),
         failure_rules: 0,
+        mirrors: false,
         silent: None,
     }])
 }
@@ -294,6 +295,7 @@ fn a_file_that_loses_its_weight_for_a_moment_asks_for_nothing() {
             freezes: Vec::new(),
             gates: Vec::new(),
             failure_rules: 0,
+            mirrors: false,
             silent: None,
         }])
     };
@@ -331,6 +333,7 @@ fn a_raised_weight_is_no_drop_in_throughput() {
             freezes: Vec::new(),
             gates: Vec::new(),
             failure_rules: 0,
+            mirrors: false,
             silent: None,
         }])
     };

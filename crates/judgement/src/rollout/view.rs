@@ -87,6 +87,8 @@ pub struct StepView {
     pub approve: bool,
     pub suites: Vec<String>,
     pub on_fail: OnFailure,
+    /// Where copies of requests are compared: the most kinds of differences.
+    pub differences: Option<u32>,
 }
 
 #[derive(Clone, Debug, Serialize)]
@@ -230,6 +232,7 @@ fn rollout(release: &Release, waiting: Vec<WaitReason>) -> RolloutView {
                 approve: step.approve,
                 suites: step.suites.clone(),
                 on_fail: step.on_fail,
+                differences: step.mirror.map(|gate| gate.differences),
             })
             .collect(),
         waiting_for: waiting.iter().map(WaitReason::to_string).collect(),

@@ -140,6 +140,8 @@ pub struct TrafficSplit {
     pub cautious: bool,
     /// The candidate answers nobody at the moment, and gets no new requests.
     pub standing: bool,
+    /// Copies of clients' requests go to the candidate: the number of this comparison within its rollout.
+    pub shadow: Option<u32>,
 }
 
 impl TrafficSplit {
@@ -158,6 +160,7 @@ impl TrafficSplit {
             rollout: 0,
             cautious: false,
             standing: false,
+            shadow: None,
         }
     }
 }

@@ -4,6 +4,7 @@ use http::{HeaderName, HeaderValue};
 use judgement::time::Millis;
 
 use crate::snapshot::ServedService;
+use judgement::traffic::split::Weight;
 use judgement::traffic::{Environment, RouteId};
 
 /// A set of gRPC statuses (<https://grpc.io/docs/guides/status-codes>).
@@ -44,6 +45,18 @@ pub struct ServiceTerms {
     pub pin: PinCookie,
     /// How long a tunnel may stay on a side that gets no traffic any more; `None`: as long as it likes.
     pub tunnels_stay: Option<Millis>,
+    pub mirror: MirrorTerms,
+}
+
+/// Which requests are copied to the candidate before its first client, and what is not compared.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct MirrorTerms {
+    /// At weight 0 as long as no rollout steers, and not only where a step asks for it.
+    pub always: bool,
+    /// Of the requests that change nothing.
+    pub share: Weight,
+    /// JSONPaths, which the file's check has read.
+    pub ignore: Box<[Box<str>]>,
 }
 
 /// How the cookie is set that keeps a client on one side.

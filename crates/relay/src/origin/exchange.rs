@@ -43,9 +43,11 @@ pub enum ConnectionReuse {
     Kept,
     /// The same without a second attempt, for measurements.
     Measured,
+    /// As [`ConnectionReuse::Kept`], but no more of a body is read than is kept: a longer one ends its connection.
+    Bounded,
 }
 
-/// Sends a request and reads the response: on a kept connection to its end. Keeps the first `most` bytes of the body.
+/// Sends a request and reads the response: on a kept connection to its end, unless that is bounded. Keeps the first `most` bytes of the body.
 /// Only connecting has a time limit, the endpoint's: the caller limits the whole.
 ///
 /// # Errors
@@ -58,7 +60,8 @@ pub async fn exchange(
     most: usize,
 ) -> Result<OriginResponse, OriginError> {
     // If a request may change something, nobody knows whether it was carried out (RFC 9110 9.2.2).
-    let mut stale = if connection == ConnectionReuse::Kept && is_safe(request.method.as_str()) { 3 } else { 0 };
+    let may_repeat = matches!(connection, ConnectionReuse::Kept | ConnectionReuse::Bounded);
+    let mut stale = if may_repeat && is_safe(request.method.as_str()) { 3 } else { 0 };
     loop {
         match once(connector, endpoint, request, connection, most).await {
             Err((true, error)) if stale > 0 && is_stale(&error) => stale -= 1,
@@ -79,7 +82,7 @@ async fn once(
     connection: ConnectionReuse,
     most: usize,
 ) -> Result<OriginResponse, (bool, OriginError)> {
-    let keep = connection != ConnectionReuse::Own;
+    let (keep, bounded) = (connection != ConnectionReuse::Own, connection == ConnectionReuse::Bounded);
     let kept = if keep { connector.kept(endpoint).await } else { None };
     let reused = kept.is_some();
     let mut connection = match kept {
@@ -95,8 +98,11 @@ async fn once(
     let request = whole(endpoint, request, connection.is_http2());
     let request = request.map_err(|_| (false, OriginError::Invalid(None)))?;
     let answer = connection.send(request).await.map_err(|error| (reused, error))?;
-    let answer = read(answer, most, keep).await.map_err(|error| (false, error))?;
-    if keep {
+    // One byte more tells a body that is too long from one that is just as long.
+    let enough = if bounded { most.saturating_add(1) } else { most };
+    let answer = read(answer, most, enough, keep && !bounded).await.map_err(|error| (false, error))?;
+    // A connection over HTTP/2 is shared, and only this stream of it is reset.
+    if keep && !(bounded && answer.length > most as u64) {
         connector.keep(endpoint, connection);
     }
     Ok(answer)
@@ -128,11 +134,17 @@ fn whole(endpoint: &Endpoint, request: &OriginRequest, http2: bool) -> Result<Re
     Ok(whole)
 }
 
-/// `whole`: read to the end, beyond what is kept, so that the connection can be reused.
-async fn read(answer: Response<Incoming>, most: usize, whole: bool) -> Result<OriginResponse, OriginError> {
+/// Keeps the first `most` bytes of the body, and reads no more once it has `enough`, unless it reads the `whole` so that the
+/// connection can be reused.
+async fn read(
+    answer: Response<Incoming>,
+    most: usize,
+    enough: usize,
+    whole: bool,
+) -> Result<OriginResponse, OriginError> {
     let (head, mut incoming) = answer.into_parts();
     let (mut body, mut length) = (Vec::new(), 0);
-    while whole || body.len() < most {
+    while whole || length < enough as u64 {
         let Some(frame) = incoming.frame().await else { break };
         // Trailers are no part of it.
         let Ok(part) = frame.map_err(|error| OriginError::of_body(&error))?.into_data() else { continue };
@@ -296,6 +308,20 @@ mod tests {
         assert_eq!(asked(&narrow, &endpoint, ConnectionReuse::Kept).await, 5);
         assert_eq!(asked(&narrow, &other, ConnectionReuse::Kept).await, 6);
         assert_eq!(asked(&narrow, &endpoint, ConnectionReuse::Kept).await, 7, "there was room for one");
+    }
+
+    #[tokio::test]
+    async fn a_bounded_answer_keeps_its_connection_if_it_was_whole() {
+        let (endpoint, connections, _) = origin(OK, true).await;
+        let connector = Connector::default();
+        let asked = async |most: usize| {
+            let answer = exchange(&connector, &endpoint, &get("/"), ConnectionReuse::Bounded, most).await.unwrap();
+            (answer.body.len(), answer.length > most as u64, connections.load(SeqCst))
+        };
+        assert_eq!(asked(2).await, (2, false, 1), "just as long");
+        assert_eq!(asked(3).await, (2, false, 1));
+        assert_eq!(asked(1).await, (1, true, 1), "longer");
+        assert_eq!(asked(2).await, (2, false, 2), "its connection is gone");
     }
 
     #[tokio::test]

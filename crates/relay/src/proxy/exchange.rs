@@ -1,5 +1,7 @@
 //! One request, from its head to its record: where it goes, the attempts that it takes, and what the client is told.
 
+mod copy;
+
 use std::future::{Future, poll_fn};
 use std::rc::Rc;
 use std::task::{Context, Poll, Waker};
@@ -359,24 +361,13 @@ impl Exchange<'_> {
 
     /// Writes the request's head.
     fn begin(&mut self, endpoint: &Endpoint, connection: OriginConnection) -> Result<ExchangeSide, OriginError> {
-        let Some(routed) = &mut self.ctx.routed else { return Err(OriginError::Connect) };
-        routed.current = UpstreamTry::begin(clock::micros());
-        let request = self.client.view();
-        let ClientConnection { peer, trusted, tls, .. } = *self.connection;
-        let host = head::host_as_sent(request);
-        let change = RequestChange {
-            endpoint,
-            arrival: Arrival { peer, client: self.ctx.client, trusted, host, tls: tls.is_some() },
-            strip: routed.stripping_rule(),
-            ids: &self.ctx.ids,
-            hop: self.worker.proxy.hop,
-            edits: routed.edits().map_or(&[][..], |edits| &edits.request),
-            websocket: routed.upgrade,
-            http2: matches!(connection, OriginConnection::Http2(..)),
-            framing: self.framing,
-        };
+        if let Some(routed) = &mut self.ctx.routed {
+            routed.current = UpstreamTry::begin(clock::micros());
+        }
+        let http2 = matches!(connection, OriginConnection::Http2(..));
+        let change = self.request_change(endpoint, http2).ok_or(OriginError::Connect)?;
         let mut buffers = self.worker.origin_buffers.take();
-        head::write_request(&mut buffers.output, request, &change);
+        head::write_request(&mut buffers.output, self.client.view(), &change);
         let is_bodiless = !self.framing.has_body();
         let channel = match connection {
             OriginConnection::Http1(transport) => Channel::Http1(transport),
@@ -391,6 +382,24 @@ impl Exchange<'_> {
         let mut origin = ExchangeSide::new(channel, buffers);
         origin.begin_body(self.framing, origin.is_http2() && is_bodiless);
         Ok(origin)
+    }
+
+    /// What becomes of the request's head on its way to an endpoint; `None` before it is routed.
+    fn request_change<'c>(&'c self, endpoint: &'c Endpoint, http2: bool) -> Option<RequestChange<'c>> {
+        let routed = self.ctx.routed.as_ref()?;
+        let ClientConnection { peer, trusted, tls, .. } = *self.connection;
+        let host = head::host_as_sent(self.client.view());
+        Some(RequestChange {
+            endpoint,
+            arrival: Arrival { peer, client: self.ctx.client, trusted, host, tls: tls.is_some() },
+            strip: routed.stripping_rule(),
+            ids: &self.ctx.ids,
+            hop: self.worker.proxy.hop,
+            edits: routed.edits().map_or(&[][..], |edits| &edits.request),
+            websocket: routed.upgrade,
+            http2,
+            framing: self.framing,
+        })
     }
 
     /// Sends the request; interim responses go on to the client.
@@ -751,6 +760,9 @@ impl Exchange<'_> {
         if let Some(routed) = &mut self.ctx.routed {
             routed.aborted |= self.ctx.aborted;
             routed.record(&self.worker.proxy.counters, self.worker.proxy.shard, &self.worker.proxy.sidecar, now, true);
+        }
+        if self.ctx.routed.as_ref().is_some_and(RoutedRequest::is_shadowed) {
+            self.copy_for_candidate();
         }
         if let Some(log) = &self.worker.proxy.access {
             access_line::record(log, self.connection, &self.ctx, self.client, took);

@@ -322,6 +322,20 @@ impl RoutedRequest {
         self.service().map_or(Millis::ZERO, |service| service.deadline(self.decision.route))
     }
 
+    /// Whether copies of its service's requests go to the candidate.
+    pub fn is_shadowed(&self) -> bool {
+        self.snapshot.table.service(self.decision.service).1.shadow.is_some()
+    }
+
+    /// Whether active has answered what the candidate is to answer alike: no rule has sent it there, and its route takes
+    /// part.
+    pub fn was_actives(&self) -> bool {
+        let split = self.snapshot.table.service(self.decision.service).1;
+        let route = || self.service().map(|service| service.index_of(self.decision.route));
+        let takes_part = split.only.as_ref().is_none_or(|only| route().is_some_and(|route| only.contains(&route)));
+        takes_part && self.environment() == split.active && !self.is_rescued()
+    }
+
     /// The active environment in this request's generation.
     fn active(&self) -> Environment {
         self.snapshot.table.service(self.decision.service).1.active

@@ -17,6 +17,7 @@ use tokio::sync::Notify;
 use crate::access::AccessLogger;
 use crate::head::{self, IdGenerator, StackText};
 use crate::proxy::buffers::FreeBuffers;
+use crate::proxy::mirror::CopyQueue;
 use crate::proxy::pool::OriginPool;
 use crate::proxy::request_limits::RequestLimits;
 use crate::proxy::routed_request::RoutedRequest;
@@ -43,6 +44,8 @@ pub struct Proxy {
     pub(super) hop: HopHeaders,
     pub(super) early_hints: EarlyHints,
     pub(super) access: Option<AccessLogger>,
+    /// Where copies of requests go.
+    pub(super) mirror: Option<CopyQueue>,
 }
 
 impl Proxy {
@@ -65,12 +68,18 @@ impl Proxy {
             limits: settings.limits,
             redirect_to_https: settings.redirect_to_https,
             access: None,
+            mirror: None,
         }
     }
 
     /// Adds an access log.
     pub fn with_access_log(self, access: Option<AccessLogger>) -> Proxy {
         Proxy { access, ..self }
+    }
+
+    /// Adds where copies of requests go.
+    pub fn with_mirror(self, mirror: Option<CopyQueue>) -> Proxy {
+        Proxy { mirror, ..self }
     }
 }
 

@@ -91,7 +91,7 @@ fn place(finding: &Finding) -> (String, NoiseKind) {
 }
 
 /// The type of a value by its first character; `None`: there is no value.
-fn shown_kind(shown: &str) -> Option<char> {
+pub fn shown_kind(shown: &str) -> Option<char> {
     match shown.chars().next() {
         _ if shown == "nothing" => None,
         Some('-' | '0'..='9') => Some('0'),
@@ -101,7 +101,7 @@ fn shown_kind(shown: &str) -> Option<char> {
 }
 
 /// `json $.items[3].at` as `json $.items[*].at`; what looks like an index in a quoted key stays.
-fn general(what: &str) -> String {
+pub fn general(what: &str) -> String {
     let mut out = String::with_capacity(what.len());
     let mut rest = what;
     while let Some((before, after)) = rest.split_once('[') {

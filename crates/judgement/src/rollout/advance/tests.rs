@@ -17,6 +17,7 @@ mod locks;
 mod people;
 mod premises;
 mod restart;
+mod shadow;
 
 const TICK: u64 = 100;
 
@@ -49,6 +50,8 @@ struct Bench {
     premises: FilePremises,
     freezes: Vec<FreezeWindow>,
     gates: Vec<RolloutGate>,
+    /// The file has a mirror.
+    mirrors: bool,
     /// What gates were asked, the latest last.
     asked_gates: Vec<GateRequest>,
     /// What a side says that a rollback would go to.
@@ -84,6 +87,7 @@ fn loaded(bench: &Bench, active: Option<Environment>, weight: Option<f64>) -> Ev
         freezes: vec![],
         gates: bench.gates.clone(),
         failure_rules: 0,
+        mirrors: false,
         silent: None,
     }])
 }
@@ -114,6 +118,7 @@ impl Bench {
             },
             freezes: vec![],
             gates: vec![],
+            mirrors: false,
             asked_gates: vec![],
             answers: Ok("answers".into()),
         };
@@ -140,6 +145,7 @@ impl Bench {
             freezes: self.freezes.clone(),
             gates: self.gates.clone(),
             failure_rules: 0,
+            mirrors: self.mirrors,
             silent: None,
         };
         self.apply(Event::Loaded(vec![loaded]))

@@ -1,0 +1,167 @@
+//! What is known of each service's candidate: written by the thread that compares, read by the API, the metrics, and about
+//! once a second by the sidecar.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use parking_lot::Mutex;
+use serde_json_path::JsonPath;
+
+use crate::mirror::asking::Answers;
+use crate::mirror::comparing::compare;
+use crate::mirror::tally::Tally;
+use judgement::rollout::shadow::ShadowNews;
+use judgement::time::Millis;
+use judgement::traffic::Environment;
+use judgement::traffic::split::TrafficSplit;
+use memory::clock;
+use memory::snapshot::{Endpoint, RoutingSnapshot, ServedService};
+use relay::proxy::mirror::CopiedRequest;
+use sidecar::SidecarHandle;
+use wire::MirrorReport;
+
+/// The comparisons of all services. Cheap to clone.
+#[derive(Clone, Debug, Default)]
+pub struct MirrorBoard(Arc<Mutex<BTreeMap<String, ServiceComparison>>>);
+
+/// What a comparison is about. As soon as any of it is another one, a new comparison begins.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ComparisonKey {
+    rollout: u32,
+    comparison: u32,
+    active: Environment,
+    /// The candidate's URLs, and the version that the file gives it.
+    urls: String,
+    version: Option<String>,
+}
+
+#[derive(Debug)]
+struct ServiceComparison {
+    key: ComparisonKey,
+    /// When its first copy was sent.
+    began: Millis,
+    compared: u64,
+    unanswered: u64,
+    tally: Tally,
+}
+
+impl ComparisonKey {
+    /// The comparison for which copies are sent now; `None` if none are.
+    pub fn of(split: &TrafficSplit, serving: &ServedService) -> Option<ComparisonKey> {
+        split.shadow.map(|comparison| ComparisonKey::numbered(comparison, split, serving))
+    }
+
+    fn numbered(comparison: u32, split: &TrafficSplit, serving: &ServedService) -> ComparisonKey {
+        let candidate = split.active.other();
+        let version = serving.terms.version(candidate).and_then(|version| version.to_str().ok());
+        ComparisonKey {
+            rollout: split.rollout,
+            comparison,
+            active: split.active,
+            urls: candidate.of(&serving.origins).urls(),
+            version: version.map(str::to_owned),
+        }
+    }
+}
+
+impl MirrorBoard {
+    /// Adds what came back for a copy. `endpoints`: active's and the candidate's; `heard` is `None` if they were not asked.
+    pub(super) fn add(
+        &self,
+        key: ComparisonKey,
+        serving: &ServedService,
+        began: Millis,
+        request: &CopiedRequest,
+        endpoints: &[Option<Endpoint>; 2],
+        heard: Option<Answers>,
+    ) {
+        let Some(answers) = heard else { return serving.mirrored.drop_copy() };
+        let authorities = endpoints.each_ref().map(|side| side.as_ref().map_or("", |side| &*side.authority));
+        let ignore: Vec<JsonPath> =
+            serving.terms.mirror.ignore.iter().filter_map(|path| JsonPath::parse(path).ok()).collect();
+        // Outside the lock, because a large document takes a moment.
+        let compared = compare(&answers, authorities, &ignore);
+        let mut all = self.0.lock();
+        let known = all.get(&serving.name).is_some_and(|known| known.key == key);
+        if !known {
+            let new = ServiceComparison { key, began, compared: 0, unanswered: 0, tally: Tally::default() };
+            all.insert(serving.name.clone(), new);
+        }
+        let Some(comparison) = all.get_mut(&serving.name) else { return };
+        match compared {
+            None => {
+                comparison.unanswered += 1;
+                serving.mirrored.miss();
+            }
+            Some(compared) => {
+                comparison.compared += 1;
+                let differs = comparison.tally.add(request, &compared);
+                serving.mirrored.compare(differs);
+            }
+        }
+    }
+
+    /// Tells the sidecar what was seen of the rollouts that wait for it, and the metrics how many differences there are.
+    pub(super) fn tell(&self, snapshot: &RoutingSnapshot, sidecar: &SidecarHandle) {
+        let now = clock::now();
+        let mut all = self.0.lock();
+        // What left the file is over.
+        all.retain(|service, _| snapshot.services.iter().any(|serving| serving.name == *service));
+        for (id, rules, split) in snapshot.table.services() {
+            let (Some(comparison), Some(serving)) = (all.get(&rules.name), snapshot.serving(id)) else { continue };
+            let Some(key) = ComparisonKey::of(split, serving).filter(|key| *key == comparison.key) else { continue };
+            let (differences, worst) = comparison.counted();
+            serving.mirrored.set_differences(differences.into());
+            if split.live {
+                sidecar.shadowed(ShadowNews {
+                    service: rules.name.clone(),
+                    rollout: key.rollout,
+                    comparison: key.comparison,
+                    compared: comparison.compared,
+                    lasted: now.since(comparison.began),
+                    differences,
+                    worst,
+                });
+            }
+        }
+    }
+
+    /// What is known of a service's candidate as it is now; `None` for a service that is not served.
+    pub fn report(&self, snapshot: &RoutingSnapshot, service: &str) -> Option<MirrorReport> {
+        let (id, _, split) = snapshot.table.services().find(|(_, rules, _)| rules.name == service)?;
+        let serving = snapshot.serving(id)?;
+        let all = self.0.lock();
+        let known = all.get(service).filter(|comparison| {
+            // Once clients are there no copies are sent, and what they have shown is still known.
+            let number = split.shadow.unwrap_or(comparison.key.comparison);
+            comparison.key == ComparisonKey::numbered(number, split, serving)
+        });
+        let (groups, left_out) =
+            known.map_or((Vec::new(), 0), |known| (known.tally.differences(), known.tally.left_out()));
+        Some(MirrorReport {
+            service: service.to_owned(),
+            candidate: split.active.other().into(),
+            sending: split.shadow.is_some(),
+            share: serving.terms.mirror.share.percent(),
+            rollout: split.rollout,
+            lasted_ms: known.map_or(0, |known| clock::now().since(known.began).0),
+            compared: known.map_or(0, |known| known.compared),
+            unanswered: known.map_or(0, |known| known.unanswered),
+            copied: serving.mirrored.copied(),
+            dropped: serving.mirrored.dropped(),
+            differences: groups.iter().filter(|group| group.counts).count() as u32,
+            groups,
+            left_out,
+        })
+    }
+}
+
+impl ServiceComparison {
+    /// How many differences count, and the one that is seen most often.
+    fn counted(&self) -> (u32, Option<String>) {
+        let mut counting = self.tally.differences().into_iter().filter(|group| group.counts);
+        let worst = counting.next();
+        let rest = counting.count() as u32;
+        (rest + u32::from(worst.is_some()), worst.map(|worst| worst.text))
+    }
+}

@@ -1,0 +1,34 @@
+//! Copies of clients' requests to a candidate before its first client. Built without the feature `validation`, which
+//! compares the answers, there are none.
+
+#[cfg(feature = "validation")]
+pub use validation::mirror::{MirrorBoard, start};
+
+#[cfg(not(feature = "validation"))]
+pub use absent::{NoMirror as MirrorBoard, start};
+
+#[cfg(not(feature = "validation"))]
+mod absent {
+    use memory::snapshot::{RoutingSnapshot, SnapshotReader};
+    use relay::proxy::mirror::CopyQueue;
+    use sidecar::SidecarHandle;
+    use wire::MirrorReport;
+
+    /// Nothing is known of any service.
+    #[derive(Clone, Debug, Default)]
+    pub struct NoMirror;
+
+    impl NoMirror {
+        pub fn report(&self, _: &RoutingSnapshot, _: &str) -> Option<MirrorReport> {
+            None
+        }
+    }
+
+    /// Nobody takes copies.
+    ///
+    /// # Errors
+    /// Never.
+    pub fn start(_: SnapshotReader, _: SidecarHandle) -> std::io::Result<(Option<CopyQueue>, NoMirror)> {
+        Ok((None, NoMirror))
+    }
+}
