@@ -87,6 +87,11 @@ fn of_routes(counters: &Counters, snapshot: &RoutingSnapshot) -> Vec<Family> {
         "Requests that went to active because they could not have been rescued while in doubt, or the candidate stood still.",
         &["service", "route"],
     );
+    let mut skewed = Family::counter(
+        "skewed_total",
+        "Requests sent to an environment because their page came from there, and not for another reason.",
+        &ROUTE,
+    );
     let mut tunnels =
         Family::gauge("tunnels", "WebSockets that are open, by the environment that serves them.", &ROUTE);
     let served: HashSet<*const RouteCounters> =
@@ -101,7 +106,7 @@ fn of_routes(counters: &Counters, snapshot: &RoutingSnapshot) -> Vec<Family> {
             let labels = [service.as_str(), &route, side.name()];
             let with = |last| [service.as_str(), &route, side.name(), last];
             let RouteTotals { classes, failures: causes, rescued: saved, hurt: harmed, turned_away: kept, .. } = seen;
-            let RouteTotals { upstream: head, request: whole, tunnels: open, .. } = seen;
+            let RouteTotals { upstream: head, request: whole, tunnels: open, skewed: seen_skewed, .. } = seen;
             for (class, value) in ResponseClass::ALL.iter().zip(classes).filter(|(_, value)| *value > 0) {
                 requests.count(&with(class.name()), value);
             }
@@ -111,6 +116,9 @@ fn of_routes(counters: &Counters, snapshot: &RoutingSnapshot) -> Vec<Family> {
             rescued.count(&labels, saved);
             hurt.count(&labels, harmed);
             tunnels.set(&labels, open as f64);
+            if seen_skewed > 0 {
+                skewed.count(&labels, seen_skewed);
+            }
             *away.get_or_insert(0) += kept;
             upstream.observe(&labels, &head);
             request.observe(&labels, &whole);
@@ -119,7 +127,7 @@ fn of_routes(counters: &Counters, snapshot: &RoutingSnapshot) -> Vec<Family> {
             turned_away.count(&[&service, &route], away);
         }
     }
-    vec![requests, failures, rescued, hurt, turned_away, tunnels, upstream, request]
+    vec![requests, failures, rescued, hurt, turned_away, skewed, tunnels, upstream, request]
 }
 
 fn of_services(counters: &Counters, snapshot: &RoutingSnapshot) -> Vec<Family> {

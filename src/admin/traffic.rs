@@ -81,7 +81,12 @@ pub fn services(api: &Api, views: Vec<ServiceView>) -> Vec<wire::Service> {
             let version = side.of_mut(&mut view.versions);
             *version = version.take().or_else(|| of_file().map(str::to_owned));
         }
-        wire::Service::of(view, before.traffic(&serving.name, &routes_of(&snapshot, serving), now))
+        let old = view.pages.as_ref().map(|pages| pages.environment);
+        let mut service = wire::Service::of(view, before.traffic(&serving.name, &routes_of(&snapshot, serving), now));
+        if let (Some(pages), Some(old)) = (&mut service.pages, old) {
+            pages.requests = serving.routes.iter().map(|route| route.skewed(old)).sum();
+        }
+        service
     };
     views.into_iter().map(show).collect()
 }

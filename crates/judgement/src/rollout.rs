@@ -28,6 +28,7 @@ mod metric_request;
 mod operator;
 mod operator_actions;
 mod outside_figures;
+mod page_versions;
 pub mod plan;
 mod premises;
 pub mod release;
@@ -66,6 +67,7 @@ pub use crate::rollout::journal_entries::Component;
 pub use crate::rollout::metric_request::MetricRequest;
 pub use crate::rollout::operator::{DeployRequest, OperatorAction, OperatorCommand, Requester, RolloutError};
 pub use crate::rollout::outside_figures::FigureView;
+pub use crate::rollout::page_versions::{OpenPages, ReplacedSide};
 pub use crate::rollout::premises::{FilePlace, FilePremises, ForbiddenChange, LoadedRule};
 pub use crate::rollout::service_state::WaitReason;
 pub use crate::rollout::service_watch::GuardReading;
@@ -121,6 +123,8 @@ pub struct SilentActive {
 /// What can happen to the state.
 #[derive(Clone, Debug)]
 pub enum Event {
+    /// Time has passed: what ends by its age is looked at.
+    Aged,
     /// A routing file was accepted as a whole.
     Loaded(Vec<LoadedService>),
     /// The judged totals of a live service: for each route that was ever requested, a pair by [`Environment::index`].

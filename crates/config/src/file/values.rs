@@ -21,8 +21,8 @@ pub use number::{FiniteNumber, Percent, Rate, Share, Tolerance, Whole, shown};
 pub use status::StatusRange;
 pub use text::{
     CookieDomain, CookieName, CookiePath, Duration, HeaderField, HostChoice, HostName, ListenAddress, Network,
-    OriginUrl, PathPattern, REGEX, RuleMethod, RuleRegex, Size, SuiteName, TokenExpiry, TriggerLimit, TrustedProxies,
-    TunnelStay, Version, Window, header, origin, regex_in_words,
+    OriginUrl, PathPattern, QueryName, REGEX, RuleMethod, RuleRegex, Size, SuiteName, TokenExpiry, TriggerLimit,
+    TrustedProxies, TunnelStay, Version, Window, header, origin, regex_in_words,
 };
 pub use tolerance::{ColumnToleranceFile, DataToleranceFile};
 pub use word::Word;

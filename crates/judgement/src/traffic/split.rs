@@ -1,5 +1,7 @@
 //! The split: weights, buckets, and the exact draw for requests without a key.
 
+use std::sync::Arc;
+
 use serde::{Deserialize, Serialize};
 
 use crate::traffic::Environment;
@@ -140,6 +142,9 @@ pub struct TrafficSplit {
     pub cautious: bool,
     /// The candidate answers nobody at the moment, and gets no new requests.
     pub standing: bool,
+    /// The versions by which pages may ask for the side that they came from, by [`Environment::index`]. They differ, and the
+    /// candidate has one only if active has.
+    pub pages: [Option<Arc<str>>; 2],
 }
 
 impl TrafficSplit {
@@ -158,6 +163,7 @@ impl TrafficSplit {
             rollout: 0,
             cautious: false,
             standing: false,
+            pages: [None, None],
         }
     }
 }

@@ -168,6 +168,7 @@ struct RouteCell {
     rescued: AtomicU64,
     hurt: AtomicU64,
     turned_away: AtomicU64,
+    skewed: AtomicU64,
     /// Those that are open.
     tunnels: AtomicU64,
     cohorts: CohortRing,
@@ -185,6 +186,7 @@ impl RouteCell {
             rescued: AtomicU64::new(0),
             hurt: AtomicU64::new(0),
             turned_away: AtomicU64::new(0),
+            skewed: AtomicU64::new(0),
             tunnels: AtomicU64::new(0),
             cohorts: CohortRing::new(),
             upstream: Histogram::new(),
@@ -243,6 +245,8 @@ pub struct RouteTotals {
     /// Requests that went here first and whose clients saw a failure.
     pub hurt: u64,
     pub turned_away: u64,
+    /// Requests that came here because their page did.
+    pub skewed: u64,
     /// Tunnels that are open.
     pub tunnels: u64,
     pub upstream: LatencyTotals,
@@ -269,6 +273,7 @@ impl Default for RouteTotals {
             rescued: 0,
             hurt: 0,
             turned_away: 0,
+            skewed: 0,
             tunnels: 0,
             upstream: LatencyTotals::default(),
             request: LatencyTotals::default(),
@@ -337,6 +342,18 @@ impl RouteCounters {
         }
     }
 
+    /// Counts a request that goes to this environment because its page came from there.
+    pub fn record_skew(&self, shard: Shard, environment: Environment) {
+        if let Some(cell) = self.cell(shard, environment, false) {
+            cell.skewed.fetch_add(1, Relaxed);
+        }
+    }
+
+    /// Requests that went to an environment because their page came from there, ever.
+    pub fn skewed(&self, environment: Environment) -> u64 {
+        self.cells(environment).map(|(cell, _)| cell.skewed.load(Relaxed)).sum()
+    }
+
     /// A tunnel is opened.
     pub fn open_tunnel(&self, shard: Shard, environment: Environment, judged: bool) {
         if let Some(cell) = self.cell(shard, environment, judged) {
@@ -386,6 +403,7 @@ impl RouteCounters {
             seen.rescued += cell.rescued.load(Relaxed);
             seen.hurt += cell.hurt.load(Relaxed);
             seen.turned_away += cell.turned_away.load(Relaxed);
+            seen.skewed += cell.skewed.load(Relaxed);
             seen.tunnels += cell.tunnels.load(Relaxed);
             cell.upstream.add_to(&mut seen.upstream);
             cell.request.add_to(&mut seen.request);

@@ -114,6 +114,7 @@ text_values! {
     impl [] Version;
     impl [] Window;
     impl [] TunnelStay;
+    impl [] QueryName;
 }
 
 /// A duration, as people write it: `"1m 30s"`. The bounds are in milliseconds; most may be anything above zero.
@@ -695,6 +696,26 @@ impl TextValue for CookieName {
         let good = is_token(text);
         good.then(|| CookieName(text.to_owned())).ok_or_else(|| {
             InvalidValue::new(format!("invalid cookie name `{text}`"), "letters, digits, `-` and `_`, without spaces")
+        })
+    }
+    fn schema() -> Schema {
+        json_schema!({ "type": "string" })
+    }
+}
+
+/// The name of a parameter of the query.
+#[derive(Clone, Debug)]
+pub struct QueryName(pub String);
+
+impl TextValue for QueryName {
+    fn wanted() -> String {
+        "the name of a parameter of the query".to_owned()
+    }
+    fn parse(text: &str) -> Result<Self, InvalidValue> {
+        let good = !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_graphic() && !b"&=#?".contains(&byte));
+        good.then(|| QueryName(text.to_owned())).ok_or_else(|| {
+            let hint = "as it stands in the URL, without `?`, `&` and `=`: \"dpl\"";
+            InvalidValue::new(format!("invalid name of a parameter {text:?}"), hint)
         })
     }
     fn schema() -> Schema {
