@@ -38,6 +38,7 @@ pub fn render(counters: &Counters, snapshot: &RoutingSnapshot) -> String {
 /// Every metric that exists, including those without a value so far, because the documentation lists them all.
 pub fn collect(counters: &Counters, snapshot: &RoutingSnapshot) -> Vec<Family> {
     let mut families = of_routes(counters, snapshot);
+    families.push(of_pages(snapshot));
     families.extend(of_services(counters, snapshot));
     families.extend(guard::of_guard(counters));
     families.extend(guard::of_gates(counters));
@@ -87,11 +88,6 @@ fn of_routes(counters: &Counters, snapshot: &RoutingSnapshot) -> Vec<Family> {
         "Requests that went to active because they could not have been rescued while in doubt, or the candidate stood still.",
         &["service", "route"],
     );
-    let mut skewed = Family::counter(
-        "skewed_total",
-        "Requests sent to an environment because their page came from there, and not for another reason.",
-        &ROUTE,
-    );
     let mut tunnels =
         Family::gauge("tunnels", "WebSockets that are open, by the environment that serves them.", &ROUTE);
     let served: HashSet<*const RouteCounters> =
@@ -106,7 +102,7 @@ fn of_routes(counters: &Counters, snapshot: &RoutingSnapshot) -> Vec<Family> {
             let labels = [service.as_str(), &route, side.name()];
             let with = |last| [service.as_str(), &route, side.name(), last];
             let RouteTotals { classes, failures: causes, rescued: saved, hurt: harmed, turned_away: kept, .. } = seen;
-            let RouteTotals { upstream: head, request: whole, tunnels: open, skewed: seen_skewed, .. } = seen;
+            let RouteTotals { upstream: head, request: whole, tunnels: open, .. } = seen;
             for (class, value) in ResponseClass::ALL.iter().zip(classes).filter(|(_, value)| *value > 0) {
                 requests.count(&with(class.name()), value);
             }
@@ -116,9 +112,6 @@ fn of_routes(counters: &Counters, snapshot: &RoutingSnapshot) -> Vec<Family> {
             rescued.count(&labels, saved);
             hurt.count(&labels, harmed);
             tunnels.set(&labels, open as f64);
-            if seen_skewed > 0 {
-                skewed.count(&labels, seen_skewed);
-            }
             *away.get_or_insert(0) += kept;
             upstream.observe(&labels, &head);
             request.observe(&labels, &whole);
@@ -127,7 +120,25 @@ fn of_routes(counters: &Counters, snapshot: &RoutingSnapshot) -> Vec<Family> {
             turned_away.count(&[&service, &route], away);
         }
     }
-    vec![requests, failures, rescued, hurt, turned_away, skewed, tunnels, upstream, request]
+    vec![requests, failures, rescued, hurt, turned_away, tunnels, upstream, request]
+}
+
+/// Only of services whose pages are told apart: of others it would say nothing.
+fn of_pages(snapshot: &RoutingSnapshot) -> Family {
+    let mut skewed = Family::counter(
+        "skewed_total",
+        "Requests sent to an environment because their page came from there, and not for another reason.",
+        &ROUTE,
+    );
+    for (id, rules, _) in snapshot.table.services().filter(|(_, rules, _)| rules.skew.is_some()) {
+        let routes = snapshot.serving(id).into_iter().flat_map(|serving| serving.routes.iter());
+        for (route, counters) in rules.route_names().zip(routes) {
+            for side in Environment::BOTH {
+                skewed.count(&[&rules.name, route, side.name()], counters.skewed(side));
+            }
+        }
+    }
+    skewed
 }
 
 fn of_services(counters: &Counters, snapshot: &RoutingSnapshot) -> Vec<Family> {

@@ -77,6 +77,17 @@ fn routing_files() -> Vec<(&'static str, String)> {
             split("sticky = { cookie = \"c\", domain = \"shop.test\" }")
                 .replace("[service.shop]\n", "[service.shop]\nhosts = [\"*.shop.test\", \"notshop.test\"]\n"),
         ),
+        ("a version of pages that nothing carries", service("skew = { for = \"12h\" }")),
+        (
+            "a version of pages in a parameter with a question mark",
+            service("skew = { query = \"?dpl\", for = \"12\" }"),
+        ),
+        (
+            "a version of pages in the cookie that is the client's",
+            service("skew = { cookie = \"c\" }")
+                .replace("[service.shop.split]\n", "[service.shop.split]\nsticky = { cookie = \"c\" }\n"),
+        ),
+        ("a version of pages that have none", service("skew = { header = \"x-deployment-id\" }")),
         ("a queue for nothing", green("queue = 10")),
         ("a failover in other words", split("failover = \"booth\"")),
         ("a host with its scheme", service("hosts = [\"https://shop.example.com\"]")),

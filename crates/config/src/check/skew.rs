@@ -38,7 +38,7 @@ pub fn check(source: &mut SourceFile, file: &ServiceFile) -> Option<(SkewBy, Mil
     }
     if sticky.is_none_or(|at| at.value.none) {
         let hint = "add sticky = { cookie = \"cutover\" } to the split, so that a client's pages and calls are mostly drawn alike";
-        source.warning(span.clone(), "with `skew` and without `sticky`, most calls of pages are not judged", hint);
+        source.warning(span.clone(), "with `skew` and without `sticky`, many calls of pages are not judged", hint);
     }
     Some((by, length(keep, KEEP)))
 }

@@ -4,10 +4,10 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use serde::{Deserialize, Serialize};
 
-use crate::rollout::page_versions::ReplacedSide;
 use crate::rollout::plan::RolloutPlan;
 use crate::rollout::premises::share_a_url;
 use crate::rollout::release::{Release, ReleasePause, RolloutPhase};
+use crate::rollout::replaced_side::ReplacedSide;
 use crate::time::Millis;
 use crate::traffic::Environment;
 use crate::traffic::split::Weight;

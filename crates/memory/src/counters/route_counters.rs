@@ -245,8 +245,6 @@ pub struct RouteTotals {
     /// Requests that went here first and whose clients saw a failure.
     pub hurt: u64,
     pub turned_away: u64,
-    /// Requests that came here because their page did.
-    pub skewed: u64,
     /// Tunnels that are open.
     pub tunnels: u64,
     pub upstream: LatencyTotals,
@@ -273,7 +271,6 @@ impl Default for RouteTotals {
             rescued: 0,
             hurt: 0,
             turned_away: 0,
-            skewed: 0,
             tunnels: 0,
             upstream: LatencyTotals::default(),
             request: LatencyTotals::default(),
@@ -403,7 +400,6 @@ impl RouteCounters {
             seen.rescued += cell.rescued.load(Relaxed);
             seen.hurt += cell.hurt.load(Relaxed);
             seen.turned_away += cell.turned_away.load(Relaxed);
-            seen.skewed += cell.skewed.load(Relaxed);
             seen.tunnels += cell.tunnels.load(Relaxed);
             cell.upstream.add_to(&mut seen.upstream);
             cell.request.add_to(&mut seen.request);
