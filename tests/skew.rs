@@ -289,3 +289,42 @@ fn a_side_that_is_down_serves_no_pages() {
     wait_until("green is down", SOON, || !house.split().up[1]);
     assert_eq!(status(), 409, "blue answers, in its way");
 }
+
+#[test]
+fn a_tunnel_that_a_page_has_opened_stays_with_the_side_that_serves_its_pages() {
+    let house = house(0, "", |_| {});
+    house.set("websocket = true");
+    let opens = "HTTP/1.1 101 Switching\r\nConnection: upgrade\r\nUpgrade: websocket\r\n\r\n";
+    for origin in [&house.blue, &house.green] {
+        origin.does(move |request| match request.header("upgrade") {
+            Some(_) => Do::Raw(opens.to_owned()),
+            None => Do::Raw("through".to_owned()),
+        });
+    }
+    let open = || {
+        let mut client = house.client();
+        let upgrade = ["Connection: Upgrade", "Upgrade: websocket", "X-Deployment-Id: 1.9.4"];
+        client.send(format!("GET /live HTTP/1.1\r\nHost: shop.test\r\n{}\r\n\r\n", upgrade.join("\r\n")));
+        assert!(client.head().starts_with("HTTP/1.1 101"));
+        client
+    };
+    let mut before = open();
+    let edit = |from: &str, to: &str| {
+        let text = std::fs::read_to_string(house.routing_path()).unwrap();
+        assert!(text.contains(from));
+        std::fs::write(house.routing_path(), text.replace(from, to)).unwrap();
+    };
+    edit("weight = 0", "weight = 0\nactive = \"green\"");
+    wait_until("green is active", SOON, || house.split().active == Environment::Green);
+    let blue = house.blue.requests();
+    let mut after = open();
+    assert_eq!(house.blue.requests(), blue + 1, "the page came from there");
+    for tunnel in [&mut before, &mut after] {
+        tunnel.send("GET / HTTP/1.1\r\n\r\n");
+        tunnel.wait_for("through");
+    }
+    edit(&format!("skew = {ANY}"), "");
+    for tunnel in [&mut before, &mut after] {
+        tunnel.rest();
+    }
+}

@@ -386,6 +386,10 @@ fn suites() -> Vec<(&'static str, &'static str)> {
             "a load of another profile",
             "[[load]]\nprofile = \"peak\"\nrate = \"100\"\nfor = 30\npath = \"/\"\nlimits = { p95 = 250, error_rate = \"1%\" }",
         ),
+        (
+            "a latency compared with blue",
+            "[[load]]\nrate = 10\nfor = \"30s\"\npath = \"/\"\nlimits = { p50 = \"1.2 x blue\", p95 = \"active\", p99 = \"0 x active\" }",
+        ),
         ("a rate that no machine sends", "[[load]]\nrate = 1000000\nfor = \"30s\"\npath = \"/\""),
         ("a tolerance in percent", "[[parity]]\npaths = [\"/\"]\ntolerance = 5\ndiffering = 101"),
         ("a latency that is a number", "[[case]]\npath = \"/\"\nexpect = { latency = 250 }"),
