@@ -98,7 +98,7 @@ fn a_load_is_compared_with_active_under_the_same_load() {
     let site = Site::new("bake = \"1h\"");
     site.blue.always(Do::Slow(Duration::from_millis(40)));
     site.green.always(Do::Slow(Duration::from_millis(200)));
-    let load = "[[load]]\nname = \"home\"\nrate = 30\nfor = \"2s\"\npath = \"/\"\n";
+    let load = "version = 1\n[[load]]\nname = \"home\"\nrate = 30\nfor = \"2s\"\npath = \"/\"\n";
     site.suite("compared", &format!("{load}limits = {{ p95 = \"2 x active\" }}\n"));
     let (code, said) = site.cutover(&["validate", "run-suite", "compared", "green"]);
     assert_eq!(code, Some(1), "{said}");

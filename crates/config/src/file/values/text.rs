@@ -214,10 +214,17 @@ impl TextValue for LatencyBound {
         "a duration such as \"300ms\", or a multiple of active's such as \"1.2 x active\"".to_owned()
     }
     fn parse(text: &str) -> Result<Self, InvalidValue> {
-        let Some(times) = text.trim().strip_suffix("active") else {
+        const TIMES: [char; 3] = ['x', '×', '*'];
+        if !text.contains(TIMES) && !text.contains("active") {
             return Duration::<1>::parse(text).map(|length| LatencyBound(LatencyLimit::Fixed(length.0)));
-        };
-        let times = times.trim().strip_suffix(['x', '×', '*']).and_then(|times| times.trim().parse::<f64>().ok());
+        }
+        let times = text
+            .trim()
+            .strip_suffix("active")
+            .unwrap_or_default()
+            .trim()
+            .strip_suffix(TIMES)
+            .and_then(|times| times.trim().parse::<f64>().ok());
         let times = times.filter(|times| *times > 0.0 && *times <= MOST_TIMES);
         times.map(|times| LatencyBound(LatencyLimit::OfActive(times))).ok_or_else(|| {
             let hint = format!("write how many times, up to {MOST_TIMES}: \"1.2 x active\"");
