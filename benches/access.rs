@@ -34,6 +34,7 @@ fn line() -> AccessLine<'static> {
         generation: Some(1234),
         rescued: false,
         turned_away: false,
+        skewed: false,
         attempts: 1,
         upstream_address: Some(SocketAddr::new(IpAddr::V4(Ipv4Addr::new(198, 51, 100, 7)), 443)),
         upstream_micros: Some(11_987),

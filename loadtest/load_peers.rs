@@ -124,7 +124,7 @@ async fn ours(origin: SocketAddr, rate: f64, users: u32, seconds: u64) -> anyhow
         requests: vec![(1, step)],
         limits: LoadLimits::default(),
     };
-    let result = load::run(&load, &target, &Variables::default(), &ProgressTracker::default()).await;
+    let result = load::run(&load, &target, None, &Variables::default(), &ProgressTracker::default()).await;
     ensure!(result.outcome == Outcome::Passed, "{:?}", result.why);
     Ok(result)
 }

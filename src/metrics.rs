@@ -39,6 +39,7 @@ pub fn render(counters: &Counters, snapshot: &RoutingSnapshot) -> String {
 /// Every metric that exists, including those without a value so far, because the documentation lists them all.
 pub fn collect(counters: &Counters, snapshot: &RoutingSnapshot) -> Vec<Family> {
     let mut families = of_routes(counters, snapshot);
+    families.push(of_pages(snapshot));
     families.extend(of_services(counters, snapshot));
     families.extend(guard::of_guard(counters));
     families.extend(guard::of_gates(counters));
@@ -122,6 +123,24 @@ fn of_routes(counters: &Counters, snapshot: &RoutingSnapshot) -> Vec<Family> {
         }
     }
     vec![requests, failures, rescued, hurt, turned_away, tunnels, upstream, request]
+}
+
+/// Only of services whose pages are told apart: of others it would say nothing.
+fn of_pages(snapshot: &RoutingSnapshot) -> Family {
+    let mut skewed = Family::counter(
+        "skewed_total",
+        "Requests sent to an environment because their page came from there, and not for another reason.",
+        &ROUTE,
+    );
+    for (id, rules, _) in snapshot.table.services().filter(|(_, rules, _)| rules.skew.is_some()) {
+        let routes = snapshot.serving(id).into_iter().flat_map(|serving| serving.routes.iter());
+        for (route, counters) in rules.route_names().zip(routes) {
+            for side in Environment::BOTH {
+                skewed.count(&[&rules.name, route, side.name()], counters.skewed(side));
+            }
+        }
+    }
+    skewed
 }
 
 fn of_services(counters: &Counters, snapshot: &RoutingSnapshot) -> Vec<Family> {

@@ -15,7 +15,7 @@ use crate::support::house::{House, Load};
 use crate::support::origin::{Do, Origin};
 use crate::support::{SOON, SmallDisk, wait_until};
 
-fn to(path: impl Into<PathBuf>) -> AccessLog {
+pub fn to(path: impl Into<PathBuf>) -> AccessLog {
     AccessLog { target: LogTarget::File(path.into()), format: LogFormat::Json, sample: SampleRate::ALL }
 }
 

@@ -53,6 +53,7 @@ mod rollouts;
 mod routing;
 mod safe_releases;
 mod simulation;
+mod skew;
 mod standstill;
 mod support;
 mod tidy;

@@ -1,10 +1,13 @@
 //! Validation as a user meets it: the suites that come with the program, against the demo's shops, whole and broken.
 
 use std::process::Output;
+use std::time::Duration;
 
 use serde_json::Value;
 
 use crate::cli::cutover;
+use crate::rollouts::Site;
+use crate::support::origin::Do;
 
 /// `cutover demo --validate` of one suite, with its report.
 fn validated(suite: &str, broken: &[&str]) -> (Output, Value, String) {
@@ -88,4 +91,24 @@ fn a_lost_row_is_found_by_the_data_checks() {
     assert_eq!(rows, [(&Value::from("id = 1234"), &Value::from("missing_in_green"))]);
     assert_eq!(failed(&report), ["every order is on both sides both", "the same turnover both"]);
     assert!(page.contains("id = 1234"), "the page shows it");
+}
+
+#[test]
+fn a_load_is_compared_with_active_under_the_same_load() {
+    let site = Site::new("bake = \"1h\"");
+    site.blue.always(Do::Slow(Duration::from_millis(40)));
+    site.green.always(Do::Slow(Duration::from_millis(200)));
+    let load = "version = 1\n[[load]]\nname = \"home\"\nrate = 30\nfor = \"2s\"\npath = \"/\"\n";
+    site.suite("compared", &format!("{load}limits = {{ p95 = \"2 x active\" }}\n"));
+    let (code, said) = site.cutover(&["validate", "run-suite", "compared", "green"]);
+    assert_eq!(code, Some(1), "{said}");
+    assert!(said.contains("which is 2 times active's"), "{said}");
+    // Sixty requests that count, and a second of warm-up, on each of them.
+    assert!(site.blue.requests() >= 60 && site.green.requests() >= 60, "{}", site.blue.requests());
+    let before = site.green.requests();
+    assert_eq!(site.cutover(&["validate", "run-suite", "compared", "blue"]).0, Some(0), "blue is active");
+    assert_eq!(site.green.requests(), before);
+    site.green.always(Do::Slow(Duration::from_millis(40)));
+    let (code, said) = site.cutover(&["validate", "run-suite", "compared", "green"]);
+    assert!(code == Some(0) || said.contains("this machine was busy"), "{said}");
 }

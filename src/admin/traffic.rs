@@ -82,8 +82,12 @@ pub fn services(api: &Api, views: Vec<ServiceView>) -> Vec<wire::Service> {
             *version = version.take().or_else(|| of_file().map(str::to_owned));
         }
         let mirror = api.mirror.report(&snapshot, &serving.name).and_then(|report| report.summary());
-        let shown = wire::Service::of(view, before.traffic(&serving.name, &routes_of(&snapshot, serving), now));
-        wire::Service { mirror, ..shown }
+        let old = view.pages.as_ref().map(|pages| pages.environment);
+        let mut service = wire::Service::of(view, before.traffic(&serving.name, &routes_of(&snapshot, serving), now));
+        if let (Some(pages), Some(old)) = (&mut service.pages, old) {
+            pages.requests = serving.routes.iter().map(|route| route.skewed(old)).sum();
+        }
+        wire::Service { mirror, ..service }
     };
     views.into_iter().map(show).collect()
 }

@@ -198,6 +198,12 @@ fn remarks(service: &Service) -> Vec<(Tone, String)> {
         }
     }
     notes.extend(copies(service));
+    if let Some(pages) = &service.pages {
+        let (side, requests) = (pages.environment.name(), grouped(pages.requests));
+        let (version, until) = (&pages.version, &pages.until);
+        let note = format!("{name}: {side} serves open pages of {version} until {until} ({requests} requests so far)");
+        notes.push((Tone::Plain, note));
+    }
     notes.extend(figures(service));
     notes.extend(failed_gates(service));
     let overlay = &service.overlay;

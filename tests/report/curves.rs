@@ -81,6 +81,7 @@ fn finish(name: &str, environment: Side, course: Course, all: &[f64], seconds: V
         limits: vec![limit("p95", 60.0, latency.p95)],
         process: ProcessUse { cpu: 18.4, memory_peak_bytes: 61_341_696, open_files_peak: 214 },
         late: 3,
+        active: None,
     }
 }
 
@@ -101,7 +102,7 @@ pub fn spike(mut load: LoadResult) -> LoadResult {
 
 pub fn limit(what: &str, limit: f64, found: f64) -> LimitResult {
     let held = if what == "throughput" { found >= limit } else { found <= limit };
-    LimitResult { what: what.to_owned(), limit, found, held }
+    LimitResult { what: what.to_owned(), limit, found, held, relative: None }
 }
 
 pub fn latencies(middle: f64) -> Latencies {

@@ -86,7 +86,11 @@ impl Somebody {
             ask,
             policy: GuardPolicy::standard(),
             plan: RolloutPlan::standard(),
-            premises: judgement::rollout::FilePremises::default(),
+            premises: judgement::rollout::FilePremises {
+                versions: [Some("1".into()), Some("2".into())],
+                skew: Some(judgement::time::Millis::seconds(3600)),
+                ..Default::default()
+            },
             freezes: Vec::new(),
             gates: Vec::new(),
             failure_rules: 0,
@@ -139,6 +143,9 @@ fn no_order_of_events_breaks_the_invariants() {
                     rollbacks += u32::from(change.who == "guard");
                     let after = change.after.as_ref().unwrap();
                     assert!(after.weight.is_zero() && after.epoch > before.epoch, "{at}");
+                    let shown = split(&engine);
+                    let pages = shown.active.other().of(&shown.pages);
+                    assert!(pages.is_none() || !shown.weight.is_zero(), "{at}: a page of it reaches the candidate");
                 }
             }
         }

@@ -19,6 +19,7 @@ mod preset;
 mod rollout;
 mod rule;
 mod service;
+mod skew;
 mod sticky;
 mod store;
 mod suite;

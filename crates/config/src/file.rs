@@ -33,7 +33,7 @@ pub use notify::{NotifyFile, NotifyKind};
 pub use rollout::{RolloutFile, StepFile};
 pub use service::{
     EnvironmentFile, Failover, GuardFile, Http2Choice, PathFile, PresetName, RouteFile, RuleFile, RuleTargetWord,
-    SameSite, ServiceFile, SplitFile, StickyFile, StickyTable, TimeoutsFile, TriggerFile, ValueFile,
+    SameSite, ServiceFile, SkewFile, SplitFile, StickyFile, StickyTable, TimeoutsFile, TriggerFile, ValueFile,
 };
 pub use suite::{
     AnyValue, CaseFile, DataFile, DatabaseFile, ExpectFile, LoadFile, LoadLimitsFile, ParityFile, RequestFile, Scalar,

@@ -226,6 +226,8 @@ pub struct ServiceConfig {
     pub lines: Vec<(FilePlace, usize)>,
     /// When deploys and steps are frozen, again and again.
     pub freezes: Vec<FreezeWindow>,
+    /// How long the pages of a side that was replaced may ask for it; `None` if none may.
+    pub skew: Option<Millis>,
     pub policy: GuardPolicy,
     pub plan: RolloutPlan,
     /// By [`traffic::Environment::index`].

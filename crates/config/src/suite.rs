@@ -236,12 +236,27 @@ impl Profile {
     }
 }
 
+/// The longest that a latency may be.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum LatencyLimit {
+    Fixed(Millis),
+    /// So many times that of the active side under the same load in the same seconds.
+    OfActive(f64),
+}
+
+impl LoadLimits {
+    /// Whether a limit is compared with the active side.
+    pub fn need_active(&self) -> bool {
+        [self.p50, self.p95, self.p99].iter().any(|limit| matches!(limit, Some(LatencyLimit::OfActive(_))))
+    }
+}
+
 /// What decides whether a load passes. Latencies are measured from the intended start.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub struct LoadLimits {
-    pub p50: Option<Millis>,
-    pub p95: Option<Millis>,
-    pub p99: Option<Millis>,
+    pub p50: Option<LatencyLimit>,
+    pub p95: Option<LatencyLimit>,
+    pub p99: Option<LatencyLimit>,
     /// In percent; if there is none, no request may fail.
     pub error_rate: Option<f64>,
     /// Successful responses per second.

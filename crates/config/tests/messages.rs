@@ -77,6 +77,17 @@ fn routing_files() -> Vec<(&'static str, String)> {
             split("sticky = { cookie = \"c\", domain = \"shop.test\" }")
                 .replace("[service.shop]\n", "[service.shop]\nhosts = [\"*.shop.test\", \"notshop.test\"]\n"),
         ),
+        ("a version of pages that nothing carries", service("skew = { for = \"12h\" }")),
+        (
+            "a version of pages in a parameter with a question mark",
+            service("skew = { query = \"?dpl\", for = \"12\" }"),
+        ),
+        (
+            "a version of pages in the cookie that is the client's",
+            service("skew = { cookie = \"c\" }")
+                .replace("[service.shop.split]\n", "[service.shop.split]\nsticky = { cookie = \"c\" }\n"),
+        ),
+        ("a version of pages that have none", service("skew = { header = \"x-deployment-id\" }")),
         ("a queue for nothing", green("queue = 10")),
         ("a failover in other words", split("failover = \"booth\"")),
         ("a host with its scheme", service("hosts = [\"https://shop.example.com\"]")),
@@ -374,6 +385,10 @@ fn suites() -> Vec<(&'static str, &'static str)> {
         (
             "a load of another profile",
             "[[load]]\nprofile = \"peak\"\nrate = \"100\"\nfor = 30\npath = \"/\"\nlimits = { p95 = 250, error_rate = \"1%\" }",
+        ),
+        (
+            "a latency compared with blue",
+            "[[load]]\nrate = 10\nfor = \"30s\"\npath = \"/\"\nlimits = { p50 = \"1.2 x blue\", p95 = \"active\", p99 = \"0 x active\" }",
         ),
         ("a rate that no machine sends", "[[load]]\nrate = 1000000\nfor = \"30s\"\npath = \"/\""),
         ("a tolerance in percent", "[[parity]]\npaths = [\"/\"]\ntolerance = 5\ndiffering = 101"),

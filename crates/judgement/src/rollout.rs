@@ -28,9 +28,11 @@ mod metric_request;
 mod operator;
 mod operator_actions;
 mod outside_figures;
+mod page_versions;
 pub mod plan;
 mod premises;
 pub mod release;
+mod replaced_side;
 mod safe_place;
 mod service_state;
 mod service_update;
@@ -70,6 +72,7 @@ pub use crate::rollout::metric_request::MetricRequest;
 pub use crate::rollout::operator::{DeployRequest, OperatorAction, OperatorCommand, Requester, RolloutError};
 pub use crate::rollout::outside_figures::FigureView;
 pub use crate::rollout::premises::{FilePlace, FilePremises, ForbiddenChange, LoadedRule, share_a_url};
+pub use crate::rollout::replaced_side::{OpenPages, ReplacedSide};
 pub use crate::rollout::service_state::WaitReason;
 pub use crate::rollout::service_watch::GuardReading;
 pub use crate::rollout::state::State;
@@ -126,6 +129,8 @@ pub struct SilentActive {
 /// What can happen to the state.
 #[derive(Clone, Debug)]
 pub enum Event {
+    /// Time has passed: what ends by its age is looked at.
+    Aged,
     /// A routing file was accepted as a whole.
     Loaded(Vec<LoadedService>),
     /// The judged totals of a live service: for each route that was ever requested, a pair by [`Environment::index`].

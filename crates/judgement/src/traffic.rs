@@ -11,6 +11,7 @@ pub mod path;
 pub mod retry;
 pub mod route;
 pub mod rule;
+pub mod skew;
 pub mod split;
 pub mod sticky;
 mod table;
@@ -22,6 +23,7 @@ use crate::traffic::host::HostPattern;
 use crate::traffic::path::NormalizedPath;
 use crate::traffic::route::{RouteIndex, Routes};
 use crate::traffic::rule::{RequestFacts, RoutingRule, RuleTarget};
+use crate::traffic::skew::SkewBy;
 use crate::traffic::split::{KeyBucket, TrafficSplit};
 use crate::traffic::sticky::StickyBy;
 
@@ -107,8 +109,8 @@ pub struct Decision {
     pub environment: Environment,
     /// Whether the environment is the candidate.
     pub candidate: bool,
-    /// Whether the guard counts the response. False for override rules, and for what could not be rescued during
-    /// caution.
+    /// Whether the guard counts the response. False for override rules, for what its page's version has sent elsewhere, and
+    /// for what could not be rescued during caution.
     pub judged: bool,
     /// The client had no sticky cookie and the split decided: pin it to this result.
     pub pin: bool,
@@ -134,6 +136,8 @@ pub enum DecisionReason {
     Bucket,
     /// The draw for a request without a key.
     Draw,
+    /// The version of the request's page, although something else chose the other side or would have turned it away.
+    Skew,
     /// The candidate was chosen, but for now it only gets what could be rescued.
     Caution,
     /// Health checks report the chosen environment as down.
@@ -177,18 +181,9 @@ pub fn decide(
     let route = rules.routes.find(path.as_str());
     let facts = RequestFacts::new(head, host.as_deref().unwrap_or(""), path.as_str(), route);
 
-    let mut choice = choose(rules, split, &facts, route, service_id, draw);
-    // What could not be rescued is judged on neither side, so that like is compared with like. An override is not
-    // judged anyway, and stands.
-    let to_candidate = choice.environment != split.active;
-    let spared = split.standing && to_candidate && *split.active.of(&split.up);
-    let kept_away = || spared || split.cautious && !retry::could_be_rescued(head);
-    if choice.judged && kept_away() {
-        choice.judged = false;
-        if to_candidate {
-            choice = Choice { environment: split.active, pin: false, why: DecisionReason::Caution, ..choice };
-        }
-    }
+    let choice = choose(rules, split, &facts, route, service_id, draw);
+    let page = choice.page(rules, split, &facts);
+    let choice = choice.with_page(page).in_doubt(split, page, || !retry::could_be_rescued(head));
     let mut environment = choice.environment;
     let mut why = choice.why;
     // The roles as health checks leave them: a candidate that is down gives way even to an override; an active that is
@@ -216,6 +211,54 @@ struct Choice {
     pin: bool,
     key: Option<u64>,
     why: DecisionReason,
+}
+
+impl Choice {
+    /// The side that the request's page came from, where that is stronger than what has chosen.
+    #[inline]
+    fn page(&self, service: &ServiceRules, split: &TrafficSplit, facts: &RequestFacts<'_, '_>) -> Option<Environment> {
+        let skew = service.skew.as_ref()?;
+        match self.why {
+            // What a rollout is limited to is said of routes whatever calls them.
+            DecisionReason::Stopped | DecisionReason::Override(_) | DecisionReason::OtherRoute => None,
+            _ => skew.side(split, facts),
+        }
+    }
+
+    /// A page's call goes to the side that the page came from. It is judged on neither: nothing has drawn it there, and where
+    /// it was drawn it would not have been understood.
+    fn with_page(self, page: Option<Environment>) -> Choice {
+        match page {
+            Some(side) if side != self.environment => {
+                Choice { environment: side, judged: false, pin: false, why: DecisionReason::Skew, ..self }
+            }
+            _ => self,
+        }
+    }
+
+    /// What could not be rescued is judged on neither side, so that like is compared with like, and is kept from a candidate
+    /// in doubt. An override is not judged anyway, and stands.
+    ///
+    /// A call of the candidate's own page stands too: active does not have the function that it calls, or has another one
+    /// of that name. But a candidate that answers nobody is no help to it.
+    fn in_doubt(self, split: &TrafficSplit, page: Option<Environment>, unsafe_to_try: impl FnOnce() -> bool) -> Choice {
+        let to_candidate = self.environment != split.active;
+        let spared = split.standing && to_candidate && *split.active.of(&split.up);
+        let asks = self.judged || self.why == DecisionReason::Skew;
+        if !(spared && asks || self.judged && split.cautious && unsafe_to_try()) {
+            return self;
+        }
+        match to_candidate {
+            false => Choice { judged: false, ..self },
+            true if !spared && page == Some(self.environment) => {
+                Choice { judged: false, pin: false, why: DecisionReason::Skew, ..self }
+            }
+            true => {
+                let (environment, why) = (split.active, DecisionReason::Caution);
+                Choice { environment, judged: false, pin: false, why, ..self }
+            }
+        }
+    }
 }
 
 fn choose(
@@ -289,6 +332,8 @@ pub struct ServiceDefinition {
     /// Empty for the catch-all.
     pub hosts: Vec<HostPattern>,
     pub sticky: StickyBy,
+    /// Where requests carry the version of their page, if that counts.
+    pub skew: Option<SkewBy>,
     pub routes: Routes,
     pub rules: Vec<RoutingRule>,
     /// An active environment that is down gives way to the candidate.

@@ -51,7 +51,9 @@ pub use origin_urls::{Front, may_name_origin};
 pub use redirect::redirect_to_https;
 pub use request::{RequestChange, write_request};
 pub use request_view::{host_as_sent, is_repeatable};
-pub use response::{ConnectionField, Pin, ResponseChange, origin_request_id, write_interim, write_response};
+pub use response::{
+    ConnectionField, PageVersion, Pin, ResponseChange, origin_request_id, write_interim, write_response,
+};
 pub use response_checks::is_sane;
 pub(crate) use stack_text::StackText;
 

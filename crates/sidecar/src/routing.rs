@@ -73,10 +73,13 @@ fn digest_of(failures: &[FailureRules]) -> u64 {
 
 /// Where the file sends a service's clients.
 fn premises_of(config: &ServiceConfig) -> FilePremises {
-    let ServiceConfig { traffic, origins, urls, health, .. } = config;
+    let ServiceConfig { traffic, origins, urls, health, terms, skew, .. } = config;
+    let version = |side: Environment| Some(terms.version(side)?.to_str().ok()?.to_owned());
     FilePremises {
         served: traffic.hosts.clone(),
-        choice: format!("{:?} {}", traffic.sticky, traffic.failover_both),
+        choice: format!("{:?} {} {:?}", traffic.sticky, traffic.failover_both, traffic.skew),
+        versions: Environment::BOTH.map(version),
+        skew: *skew,
         failover: traffic.failover_both.then(|| format!("{health:?}")),
         urls: urls.clone(),
         hosts: origins.each_ref().map(|origin| sent_host(origin)),

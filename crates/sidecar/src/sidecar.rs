@@ -211,6 +211,7 @@ impl Sidecar {
         if self.frozen {
             return;
         }
+        self.apply(Event::Aged, now);
         let live: Vec<String> = self.state.live().map(str::to_owned).collect();
         for service in &live {
             let Some(serving) = self.placed.serving(service) else { continue };

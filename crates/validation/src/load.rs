@@ -13,10 +13,12 @@ mod schedule;
 mod tally;
 mod verdict;
 
+use std::convert::Infallible;
+use std::pin::pin;
 use std::time::Duration;
 
 use tokio::sync::oneshot;
-use tokio::task::spawn_blocking;
+use tokio::task::{JoinHandle, spawn_blocking};
 use tokio::time::{MissedTickBehavior, interval};
 
 use crate::load::process::ProcessMeter;
@@ -28,7 +30,7 @@ use crate::target::TestTarget;
 use crate::variables::Variables;
 use config::suite::LoadTest;
 use memory::clock;
-use wire::{Latencies, LoadResult, Outcome, ProcessUse, Side};
+use wire::{ActiveLoad, Latencies, LoadResult, Outcome, ProcessUse, Side};
 
 /// Memory samples, by which a soak is judged: one per second for an hour, and fewer in a longer load.
 const MOST_SAMPLES: u64 = 3600;
@@ -43,26 +45,34 @@ pub fn units(load: &LoadTest) -> u64 {
 ///
 /// A user opens its connection with its first request: with few requests per second by many users, the first ones are
 /// those that connect, unless the warm-up is long enough for all users to take a turn.
+///
+/// `active`: the active side, if limits are compared with it. It gets the same load in the same seconds, from a thread of its
+/// own: what slows this machine down then slows both.
 pub async fn run(
     load: &LoadTest,
     target: &TestTarget,
+    active: Option<&TestTarget>,
     variables: &Variables,
     progress: &ProgressTracker,
 ) -> LoadResult {
     let (began, mut meter, mut seconds_done) = (clock::micros(), ProcessMeter::new(), 0);
-    let result = match start(load, target, variables) {
-        Ok((schedule, mix)) => {
-            // Dropped with this future.
-            let (_alive, stop) = oneshot::channel();
-            let (load_of, target_of) = (load.clone(), target.clone());
-            let mut working = spawn_blocking(move || driver::work(&load_of, &target_of, schedule, mix, stop));
+    let result = match start_all(load, target, active, variables) {
+        Ok((own, reference)) => {
+            let of_active = async {
+                match reference {
+                    Some(reference) => reference.tally().await,
+                    None => Ok(None),
+                }
+            };
+            let both = async { tokio::join!(own.tally(), of_active) };
+            let mut working = pin!(both);
             let mut second = interval(Duration::from_secs(1));
             second.set_missed_tick_behavior(MissedTickBehavior::Skip);
             second.tick().await;
             let sampled_every = load.length.0.div_ceil(1000).div_ceil(MOST_SAMPLES).max(1);
             loop {
                 tokio::select! {
-                    done = &mut working => break done.unwrap_or_else(|error| Err(format!("the load generator failed: {error}"))),
+                    (own, reference) = &mut working => break own.and_then(|own| Ok((own, reference?))),
                     _ = second.tick() => {}
                 }
                 meter.sample(seconds_done % sampled_every == 0);
@@ -78,22 +88,68 @@ pub async fn run(
     meter.sample(false);
     let took = clock::micros() - began;
     match result {
-        Ok(Some(tally)) => tallied(load, target, tally, &meter, took),
-        Ok(None) => refused(load, target.side, "stopped".to_owned(), took),
+        Ok((Some(tally), reference)) => {
+            let reference = active.zip(reference);
+            tallied(load, (target, tally), reference, &meter, took)
+        }
+        Ok((None, _)) => refused(load, target.side, "stopped".to_owned(), took),
         Err(why) => refused(load, target.side, why, took),
+    }
+}
+
+/// A load on one side that has been started. It ends when this is dropped.
+struct RunningLoad {
+    working: JoinHandle<Result<Option<LoadTally>, String>>,
+    _alive: oneshot::Sender<Infallible>,
+}
+
+impl RunningLoad {
+    /// # Errors
+    /// It cannot be run.
+    fn start(load: &LoadTest, target: &TestTarget, variables: &Variables) -> Result<RunningLoad, String> {
+        let (schedule, mix) = (LoadSchedule::new(load), RequestMix::new(load, target, variables)?);
+        let (alive, stop) = oneshot::channel();
+        let (load, target) = (load.clone(), target.clone());
+        let working = spawn_blocking(move || driver::work(&load, &target, schedule, mix, stop));
+        Ok(RunningLoad { working, _alive: alive })
+    }
+
+    /// `None`: it was stopped.
+    async fn tally(self) -> Result<Option<LoadTally>, String> {
+        let RunningLoad { working, _alive } = self;
+        working.await.unwrap_or_else(|error| Err(format!("the load generator failed: {error}")))
     }
 }
 
 /// # Errors
 /// The load cannot be run.
-fn start(load: &LoadTest, target: &TestTarget, variables: &Variables) -> Result<(LoadSchedule, RequestMix), String> {
-    process::make_room(u64::from(load.users))?;
-    Ok((LoadSchedule::new(load), RequestMix::new(load, target, variables)?))
+fn start_all(
+    load: &LoadTest,
+    target: &TestTarget,
+    active: Option<&TestTarget>,
+    variables: &Variables,
+) -> Result<(RunningLoad, Option<RunningLoad>), String> {
+    process::make_room(u64::from(load.users) * (1 + u64::from(active.is_some())))?;
+    let own = RunningLoad::start(load, target, variables)?;
+    let reference = active.map(|active| RunningLoad::start(load, active, variables)).transpose()?;
+    Ok((own, reference))
 }
 
-fn tallied(load: &LoadTest, target: &TestTarget, mut tally: LoadTally, meter: &ProcessMeter, took: u64) -> LoadResult {
-    let verdict = verdict::judge(load, &tally, &meter.memory);
+fn tallied(
+    load: &LoadTest,
+    (target, mut tally): (&TestTarget, LoadTally),
+    reference: Option<(&TestTarget, LoadTally)>,
+    meter: &ProcessMeter,
+    took: u64,
+) -> LoadResult {
+    let verdict = verdict::judge(load, &tally, reference.as_ref().map(|(_, tally)| tally), &meter.memory);
     LoadResult {
+        active: reference.map(|(active, tally)| ActiveLoad {
+            environment: active.side,
+            requests: tally.requests,
+            failed: tally.failed,
+            latency: latency::latencies(&tally.latency),
+        }),
         outcome: if verdict.why.is_none() { Outcome::Passed } else { Outcome::Failed },
         why: verdict.why,
         limits: verdict.limits,
@@ -144,6 +200,7 @@ fn refused(load: &LoadTest, side: Side, why: String, took: u64) -> LoadResult {
         limits: Vec::new(),
         process: ProcessUse::default(),
         late: 0,
+        active: None,
     }
 }
 

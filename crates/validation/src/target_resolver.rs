@@ -63,6 +63,13 @@ impl TargetResolver {
         }
     }
 
+    /// The side of the service that is active now.
+    pub fn active(&self, service: &str) -> Option<Side> {
+        let snapshot = self.published.load();
+        let mut services = snapshot.table.services();
+        services.find(|(_, rules, _)| rules.name == service).map(|(_, _, split)| split.active.into())
+    }
+
     /// The current target of a side of the service.
     ///
     /// # Errors

@@ -104,6 +104,18 @@ pub struct LoadResult {
     pub process: ProcessUse,
     /// Requests that started more than 10 ms late because this machine or the users were busy.
     pub late: u64,
+    /// The active side under the same load in the same seconds, for limits that are compared with it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub active: Option<ActiveLoad>,
+}
+
+/// What the active side made of a load whose limits are compared with it.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema, JsonSchema)]
+pub struct ActiveLoad {
+    pub environment: Side,
+    pub requests: u64,
+    pub failed: u64,
+    pub latency: Latencies,
 }
 
 /// In milliseconds.
@@ -143,6 +155,17 @@ pub struct LimitResult {
     pub limit: f64,
     pub found: f64,
     pub held: bool,
+    /// For a limit that is compared with the active side's figure.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub relative: Option<RelativeLimit>,
+}
+
+/// A limit that is a multiple of the active side's figure.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize, ToSchema, JsonSchema)]
+pub struct RelativeLimit {
+    pub times: f64,
+    /// In milliseconds; 0 if active answered no request.
+    pub active: f64,
 }
 
 #[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize, ToSchema, JsonSchema)]

@@ -39,6 +39,9 @@ pub struct Service {
     pub rollout_number: u32,
     /// The versions deployed to blue and green.
     pub versions: EnvironmentPair,
+    /// The side that was active before, while it serves the pages that came from it (`skew`).
+    #[serde(default)]
+    pub pages: Option<ServedPages>,
     /// The origins that deploys have set, if they differ from the file's.
     pub origins: EnvironmentPair,
     pub guard: GuardSummary,
@@ -71,6 +74,17 @@ impl From<[Option<String>; 2]> for EnvironmentPair {
     fn from([blue, green]: [Option<String>; 2]) -> EnvironmentPair {
         EnvironmentPair { blue, green }
     }
+}
+
+/// The pages of a version that was replaced, as long as their own side serves what they call.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct ServedPages {
+    pub environment: Side,
+    pub version: String,
+    pub until_ms: u64,
+    pub until: String,
+    /// The requests that have gone to this environment because their page came from there, since Cutover started.
+    pub requests: u64,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
@@ -331,6 +345,13 @@ impl Service {
             rollout: view.rollout.map(Rollout::from),
             rollout_number: view.rollout_number,
             versions: view.versions.into(),
+            pages: view.pages.map(|pages| ServedPages {
+                environment: pages.environment.into(),
+                version: pages.version,
+                until_ms: pages.until,
+                until: rfc3339(pages.until),
+                requests: 0,
+            }),
             origins: view.origins.into(),
             guard: view.guard.into(),
             gates: view.rollout_gates.into_iter().map(GateSummary::from).collect(),

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use crate::check::origin::Place;
 use crate::check::preset::Preset;
 use crate::check::{
-    failures, gate, guard, health, length, metric, origin, over, rollout, rule, terms, warn_of_fraction, word,
+    failures, gate, guard, health, length, metric, origin, over, rollout, rule, skew, terms, warn_of_fraction, word,
 };
 use crate::file::{
     At, EnvironmentFile, Failover, RouteFile, RuleFile, ServiceFile, StickyFile, StickyTable, TimeoutsFile,
@@ -52,6 +52,7 @@ pub fn check(
     let rules = rules(source, &file.rule, over, &routes, &mut aside);
     let (ask, sticky, failover_both) = split(source, file);
     let (policy, questions) = guarded(source, file, over, &mut aside);
+    let (skew_by, skew) = skew::check(source, file).unzip();
     let plan = rollout::plan(source, file.rollout.as_ref(), context);
     let (gates, gate_calls) = gate::all(source, file);
     let health = health::checks(source, &file.health, over);
@@ -64,6 +65,7 @@ pub fn check(
             name: name.to_owned(),
             hosts: file.hosts.iter().flat_map(|list| &list.0).map(|at| at.value.pattern.clone()).collect(),
             sticky,
+            skew: skew_by,
             routes,
             rules,
             failover_both,
@@ -71,6 +73,7 @@ pub fn check(
         ask,
         lines: lines(source, typed),
         freezes: freezes(file),
+        skew,
         policy,
         plan,
         origins,

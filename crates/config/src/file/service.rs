@@ -7,7 +7,7 @@ use serde::de::{Deserializer, Visitor};
 use crate::allowed::AllowedOrigin;
 use crate::file::values::{
     CookieDomain, CookieName, CookiePath, Duration, HeaderField, HostChoice, HostName, Network, OriginUrl, PathPattern,
-    RuleMethod, RuleRegex, Share, Size, StatusRange, TriggerLimit, TunnelStay, Version, Whole, Word, one_of,
+    QueryName, RuleMethod, RuleRegex, Share, Size, StatusRange, TriggerLimit, TunnelStay, Version, Whole, Word, one_of,
 };
 use crate::file::{At, EditsFile, HealthFile, MetricFile, MirrorFile, OneOrMany, RolloutFile};
 use judgement::guard::trigger::{Metric, TriggerAction};
@@ -21,6 +21,24 @@ pub struct TunnelsFile {
     /// at all, a duration such as "30s", or "keep". They are closed with status 1012, so that clients connect again.
     #[schemars(extend("default" = "close"))]
     pub after_rollback: Option<At<TunnelStay>>,
+}
+
+/// Where requests carry the version of the page that they come from, and for how long that counts. At least one of `header`,
+/// `query` and `cookie` is needed; the first that a request has counts, in this order.
+#[derive(Clone, Debug, Default, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+#[schemars(extend("anyOf" = one_of(&["header", "query", "cookie"])))]
+pub struct SkewFile {
+    /// A header that pages add to their calls, such as "x-deployment-id". The surest way.
+    pub header: Option<At<HeaderField>>,
+    /// A parameter of the query, such as "dpl", for scripts and images that a page loads.
+    pub query: Option<At<QueryName>>,
+    /// A cookie, which the proxy sets when a browser opens a page. It is the same in every tab of the browser.
+    pub cookie: Option<At<CookieName>>,
+    /// How long a side that was replaced by a promotion serves the pages that came from it, if it is not deployed to again.
+    #[serde(rename = "for")]
+    #[schemars(extend("default" = "12h"))]
+    pub keep: Option<At<Duration>>,
 }
 
 /// A service: the hosts that one pair of environments serves, with its own routing, rollout and guard.
@@ -67,6 +85,8 @@ pub struct ServiceFile {
     pub green: Option<At<EnvironmentFile>>,
     /// How traffic is split between blue and green.
     pub split: Option<At<SplitFile>>,
+    /// Serve what a page calls from the side that the page came from. Default: pages are not told apart.
+    pub skew: Option<At<SkewFile>>,
     /// Let clients open WebSockets.
     #[schemars(extend("default" = false))]
     pub websocket: Option<bool>,
@@ -135,7 +155,7 @@ pub struct EnvironmentFile {
     pub urls: Option<At<Vec<At<OriginUrl>>>>,
     /// The Host that this origin is sent: "origin", "preserve" or a name. Default: the service's `host`.
     pub host: Option<At<HostChoice>>,
-    /// The version deployed there. Status shows it, and with `expose` clients see it.
+    /// The version deployed there. Status shows it, with `expose` clients see it, and with `skew` pages ask for it.
     pub version: Option<At<Version>>,
     /// HTTP/2 to the origin: "auto" where TLS negotiates it, "only" (also without TLS, as for gRPC), or "never".
     #[schemars(extend("default" = "auto"))]

@@ -6,7 +6,7 @@ use schemars::{JsonSchema, Schema, SchemaGenerator};
 use serde::Deserialize;
 use serde::de::Deserializer;
 
-use crate::file::values::{DataToleranceFile, Duration, Percent, Rate, Tolerance, Whole, Word, one_of};
+use crate::file::values::{DataToleranceFile, Duration, LatencyBound, Percent, Rate, Tolerance, Whole, Word, one_of};
 use crate::file::{At, OneOrMany};
 use crate::suite::{Profile, Via};
 
@@ -249,12 +249,13 @@ pub struct LoadFile {
 #[derive(Clone, Debug, Default, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct LoadLimitsFile {
-    /// The median latency.
-    pub p50: Option<At<Duration>>,
-    /// The 95th percentile of the latency.
-    pub p95: Option<At<Duration>>,
-    /// The 99th percentile of the latency.
-    pub p99: Option<At<Duration>>,
+    /// The median latency: a duration, or so many times that of the active side under
+    /// the same load in the same seconds, such as "1.2 x active".
+    pub p50: Option<At<LatencyBound>>,
+    /// The 95th percentile of the latency, like p50.
+    pub p95: Option<At<LatencyBound>>,
+    /// The 99th percentile of the latency, like p50.
+    pub p99: Option<At<LatencyBound>>,
     /// The percentage of requests that may fail.
     #[schemars(extend("default" = 0))]
     pub error_rate: Option<At<Percent>>,

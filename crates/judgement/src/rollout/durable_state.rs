@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 use crate::rollout::plan::RolloutPlan;
 use crate::rollout::premises::share_a_url;
 use crate::rollout::release::{Release, ReleasePause, RolloutPhase};
+use crate::rollout::replaced_side::ReplacedSide;
 use crate::time::Millis;
 use crate::traffic::Environment;
 use crate::traffic::split::Weight;
@@ -41,6 +42,9 @@ pub struct DurableState {
     /// Versions that were rolled back, the latest last.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub quarantine: Vec<QuarantinedVersion>,
+    /// The side that was active before, while pages that came from it may ask for it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub replaced: Option<ReplacedSide>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub freeze: Option<DeployFreeze>,
     /// A person has switched the guard off.
@@ -74,6 +78,7 @@ impl DurableState {
             versions: [None, None],
             origins: [None, None],
             quarantine: Vec::new(),
+            replaced: None,
             freeze: None,
             unwatched: false,
             silent: false,
@@ -184,8 +189,9 @@ impl DurableState {
         self.take_back();
     }
 
-    /// Sends everything to active, and voids every pin to the candidate.
+    /// Sends everything to active, and voids every pin to the candidate. Its pages go to active too.
     pub(super) fn take_back(&mut self) {
+        self.replaced = None;
         self.weight = Weight::ZERO;
         self.epoch += 1;
     }
@@ -211,8 +217,9 @@ impl DurableState {
         }
     }
 
-    /// Makes the new side the active one.
-    pub(super) fn promote(&mut self, release: Release) {
+    /// Makes the new side the active one. `replaced`: the side that was active until now, if pages may ask for it.
+    pub(super) fn promote(&mut self, release: Release, replaced: Option<ReplacedSide>) {
+        self.replaced = replaced;
         self.active = release.environment;
         self.weight = if release.plan.watch > Millis::ZERO { release.plan.holdback } else { Weight::ZERO };
         self.latch = None;

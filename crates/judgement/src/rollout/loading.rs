@@ -44,7 +44,9 @@ impl State {
                 known,
             };
             let durable = arrival.known.clone().unwrap_or_else(|| self.first_seen(loaded.ask, loaded.silent.as_ref()));
-            self.services.insert(name.clone(), ServiceState::loaded(old, durable, loaded));
+            let mut state = ServiceState::loaded(old, durable, loaded);
+            state.age_pages(wall);
+            self.services.insert(name.clone(), state);
             arrivals.insert(name, arrival);
         }
         self.resting.extend(before.into_iter().map(|(name, service)| (name, service.durable)));
@@ -210,7 +212,7 @@ impl ServiceUpdate<'_> {
                     let change = self.change(ChangeNote::by(Component::File, ChangeKind::Waiting, text), None);
                     return told(AnnouncementLevel::Warning, change).into();
                 }
-                self.state.follow_file(asked, self.now)
+                self.state.follow_file(asked, self.now, self.sequence.began + self.now.0)
             }
         };
         let change = self.change(ChangeNote::by(Component::File, kind, why), known);
@@ -309,7 +311,9 @@ impl ServiceUpdate<'_> {
 
 impl ServiceState {
     /// A changed line in the file is an operator's command, and it lifts the latch.
-    fn follow_file(&mut self, ask: RequestedSplit, now: Millis) -> (ChangeKind, String) {
+    /// `wall`: the time of day in milliseconds since 1970.
+    fn follow_file(&mut self, ask: RequestedSplit, now: Millis, wall: u64) -> (ChangeKind, String) {
+        let old = self.as_replaced(wall);
         let durable = &mut self.durable;
         // A weight of 0 is not a request to try again.
         let lifted = if ask.weight.is_zero() { None } else { durable.latch.take() };
@@ -324,6 +328,7 @@ impl ServiceState {
         if swap {
             durable.active = ask.active;
             durable.epoch += 1;
+            durable.replaced = old;
         }
         if swap || ask.weight.is_zero() {
             self.end_watch(now, false);

@@ -193,6 +193,8 @@ impl ServiceUpdate<'_> {
         effects.extend(self.alter(note, |durable| {
             durable.settle();
             durable.latch = None;
+            // Its pages would meet the new version.
+            durable.replaced = None;
             durable.quarantine.retain(|before| before.version != version);
             *candidate.of_mut(&mut durable.versions) = Some(version);
             *candidate.of_mut(&mut durable.origins) = origin;

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use crate::time::Millis;
 use crate::traffic::Environment;
 use crate::traffic::host::HostPattern;
 use crate::traffic::rule::{RoutingRule, RuleTarget};
@@ -21,6 +22,10 @@ pub struct FilePremises {
     /// What else decides who goes where, as a text that differs if that does: stickiness, and what is done if a side is
     /// down.
     pub choice: String,
+    /// The versions that the file names, by [`Environment::index`].
+    pub versions: [Option<String>; 2],
+    /// How long pages of a side that was replaced may ask for it; `None` if no page may ask for its side.
+    pub skew: Option<Millis>,
     /// The candidate gets the clients of an active that is down; with the health checks that say so.
     pub failover: Option<String>,
 }

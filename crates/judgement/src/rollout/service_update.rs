@@ -60,7 +60,8 @@ impl ServiceUpdate<'_> {
 
     pub(super) fn promote(&mut self, release: Release, note: ChangeNote) -> Vec<Effect> {
         let replaced = Some(self.state.url(release.environment.other()).to_owned());
-        self.alter(note, |durable| durable.promote(Release { replaced, ..release }))
+        let old = self.state.as_replaced(self.wall());
+        self.alter(note, |durable| durable.promote(Release { replaced, ..release }, old))
     }
 
     pub(super) fn pause(&mut self, note: ChangeNote) -> Vec<Effect> {

@@ -113,6 +113,7 @@ impl State {
                 cautious: !watching && watch.as_ref().is_some_and(ServiceWatch::is_cautious),
                 standing: !watching && watch.as_ref().is_some_and(ServiceWatch::is_standing),
                 shadow: state.comparison(),
+                pages: state.pages(),
                 ..TrafficSplit::resting(durable.active)
             }
         })
@@ -178,6 +179,7 @@ impl State {
                 Ok(self.update(&service, now, |mut service| service.count(&routes, on_grid)))
             }
             Event::Command(command) => self.command(command, now),
+            Event::Aged => Ok(self.age(now)),
             Event::Remarked(remark) => Ok(self.remarked(remark, now)),
             Event::Preflighted { service, rollout, result } => {
                 Ok(self.update(&service, now, |mut service| service.preflighted(rollout, result)))
@@ -211,6 +213,12 @@ impl State {
     fn update(&mut self, name: &str, now: Millis, apply: impl FnOnce(ServiceUpdate<'_>) -> Vec<Effect>) -> Vec<Effect> {
         let State { services, sequence, .. } = self;
         services.get_mut(name).map_or(Vec::new(), |state| apply(ServiceUpdate { name, state, sequence, now }))
+    }
+
+    fn age(&mut self, now: Millis) -> Vec<Effect> {
+        let State { services, sequence, .. } = self;
+        let all = services.iter_mut();
+        all.flat_map(|(name, state)| ServiceUpdate { name, state, sequence: &mut *sequence, now }.age()).collect()
     }
 
     fn command(&mut self, command: OperatorCommand, now: Millis) -> Result<Vec<Effect>, RolloutError> {

@@ -9,6 +9,7 @@ use crate::rollout::ledger::RolloutLedger;
 use crate::rollout::outside_figures::FigureView;
 use crate::rollout::plan::OnFailure;
 use crate::rollout::release::{Release, RolloutPhase};
+use crate::rollout::replaced_side::OpenPages;
 use crate::rollout::service_state::{ServiceState, WaitReason};
 use crate::rollout::service_watch::GuardReading;
 use crate::rollout::{DeployFreeze, DurableState, QuarantinedVersion, RollbackLatch, RuntimeOverlay, State, SuiteRun};
@@ -33,6 +34,8 @@ pub struct ServiceView {
     /// The number of the rollout within its service.
     pub rollout_number: u32,
     pub versions: [Option<String>; 2],
+    /// The side that was replaced, while it serves the pages that came from it.
+    pub pages: Option<OpenPages>,
     /// Where deploys have sent the environments, instead of the file's URLs.
     pub origins: [Option<String>; 2],
     pub guard: GuardView,
@@ -164,6 +167,7 @@ impl ServiceState {
             rollout: durable.release.as_ref().map(|release| rollout(release, waiting)),
             rollout_number: durable.rollout,
             versions: durable.versions.clone(),
+            pages: self.open_pages(),
             origins: durable.origins.each_ref().map(|origin| origin.as_ref().map(|origin| origin.url.clone())),
             guard: self.guard(durable, now),
             ledger: self.book.as_ref().map(|book| book.ledger()),

@@ -6,7 +6,7 @@ use ipnet::IpNet;
 use regex::bytes::Regex;
 
 use crate::traffic::Environment;
-use crate::traffic::head::{NameMask, RequestHead};
+use crate::traffic::head::{HeaderSource, NameMask, RequestHead};
 use crate::traffic::host::HostPattern;
 use crate::traffic::names::{FieldName, MethodName};
 use crate::traffic::path::{Glob, under};
@@ -201,12 +201,12 @@ impl RuleCondition {
 
 /// A request as rules read it.
 pub struct RequestFacts<'f, 'a> {
-    head: &'f RequestHead<'a>,
+    pub(super) head: &'f RequestHead<'a>,
     host: &'f str,
     path: &'f str,
     route: Option<RouteIndex>,
     /// Of the header fields.
-    names: NameMask,
+    pub(super) names: NameMask,
 }
 
 impl<'f, 'a> RequestFacts<'f, 'a> {
@@ -233,27 +233,32 @@ impl<'f, 'a> RequestFacts<'f, 'a> {
     }
 
     /// The first value of a cookie that passes, quotes included, from any Cookie line.
-    fn cookie(&self, name: &str, wanted: impl Fn(&[u8]) -> bool) -> Option<&'a [u8]> {
+    pub(super) fn cookie(&self, name: &str, wanted: impl Fn(&[u8]) -> bool) -> Option<&'a [u8]> {
         if !self.names.may_have(NameMask::of("cookie")) {
             return None;
         }
-        let mut found = None;
-        self.head.fields.visit("cookie", &mut |line| {
-            let values = line.split(|byte| *byte == b';').filter_map(|pair| {
-                let value = pair.trim_ascii().strip_prefix(name.as_bytes())?;
-                value.strip_prefix(b"=")
-            });
-            found = values.into_iter().find(|value| wanted(value));
-            if found.is_some() { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
-        });
-        found
+        cookie(self.head.fields, name, wanted)
     }
 
     /// The first value of a query parameter, as sent.
-    fn query(&self, name: &str) -> Option<&'a [u8]> {
+    pub(super) fn query(&self, name: &str) -> Option<&'a [u8]> {
         self.head.query?.split('&').find_map(|pair| {
             let (key, value) = pair.split_once('=').unwrap_or((pair, ""));
             (key == name).then_some(value.as_bytes())
         })
     }
+}
+
+/// The first value of a cookie that passes, quotes included, from any Cookie line.
+pub(super) fn cookie<'a>(fields: &'a dyn HeaderSource, name: &str, wanted: impl Fn(&[u8]) -> bool) -> Option<&'a [u8]> {
+    let mut found = None;
+    fields.visit("cookie", &mut |line| {
+        let values = line.split(|byte| *byte == b';').filter_map(|pair| {
+            let value = pair.trim_ascii().strip_prefix(name.as_bytes())?;
+            value.strip_prefix(b"=")
+        });
+        found = values.into_iter().find(|value| wanted(value));
+        if found.is_some() { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
+    });
+    found
 }

@@ -1,5 +1,7 @@
 //! The split: weights, buckets, and the exact draw for requests without a key.
 
+use std::sync::Arc;
+
 use serde::{Deserialize, Serialize};
 
 use crate::traffic::Environment;
@@ -142,6 +144,9 @@ pub struct TrafficSplit {
     pub standing: bool,
     /// Copies of clients' requests go to the candidate: the number of this comparison within its rollout.
     pub shadow: Option<u32>,
+    /// The versions by which pages may ask for the side that they came from, by [`Environment::index`]. They differ, and the
+    /// candidate has one only if active has.
+    pub pages: [Option<Arc<str>>; 2],
 }
 
 impl TrafficSplit {
@@ -161,6 +166,7 @@ impl TrafficSplit {
             cautious: false,
             standing: false,
             shadow: None,
+            pages: [None, None],
         }
     }
 }

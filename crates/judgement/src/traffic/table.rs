@@ -6,6 +6,7 @@ use std::sync::Arc;
 use crate::traffic::host::HostPattern;
 use crate::traffic::route::{RouteIndex, Routes};
 use crate::traffic::rule::{RoutingRule, RuleList, RuleTarget};
+use crate::traffic::skew::SkewBy;
 use crate::traffic::split::TrafficSplit;
 use crate::traffic::sticky::{BucketSalt, StickyBy};
 use crate::traffic::{RouteId, ServiceDefinition, ServiceId};
@@ -17,6 +18,8 @@ pub struct ServiceRules {
     pub name: String,
     pub salt: BucketSalt,
     pub sticky: StickyBy,
+    /// Where requests carry the version of their page, if that counts.
+    pub skew: Option<SkewBy>,
     pub routes: Routes,
     /// Rules that hold even at weight 0.
     pub overrides: RuleList,
@@ -159,6 +162,7 @@ fn compile_service(service: ServiceDefinition, first_route: u32) -> ServiceRules
         salt: BucketSalt::of_service(&service.name),
         name: service.name,
         sticky: service.sticky,
+        skew: service.skew,
         routes: service.routes,
         overrides,
         rules,

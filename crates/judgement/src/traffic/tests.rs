@@ -19,6 +19,7 @@ fn service(name: &str, hosts: &[&str]) -> ServiceDefinition {
         name: name.into(),
         hosts: hosts.iter().map(|h| HostPattern::parse(h).unwrap()).collect(),
         sticky: StickyBy::None,
+        skew: None,
         routes: Routes::new([("api".to_owned(), "/api/*".to_owned())]),
         rules: vec![],
         failover_both: false,
@@ -411,6 +412,127 @@ fn a_decision_tells_the_hash_that_its_bucket_is_made_of() {
     assert_eq!(get("/").with("host", "x").of(&table).key, None);
 }
 
+/// A service whose pages say their version in any of three ways. Blue is active.
+fn skewed() -> ServiceDefinition {
+    let skew = SkewBy {
+        header: FieldName::parse("x-deployment-id").ok(),
+        query: Some("dpl".into()),
+        cookie: Some("release".into()),
+    };
+    ServiceDefinition { skew: Some(skew), ..service("shop", &[]) }
+}
+
+/// Blue is 1.9.4 and green 2.0.0, and pages of both are open.
+fn of_both(split: TrafficSplit) -> TrafficSplit {
+    TrafficSplit { pages: [Some("1.9.4".into()), Some("2.0.0".into())], ..split }
+}
+
+#[test]
+fn a_page_calls_the_side_that_it_came_from_whatever_the_draw_says() {
+    let (blue, green) = (Environment::Blue, Environment::Green);
+    let at = |percent| RoutingTable::compile(vec![(skewed(), of_both(at_weight(percent)))]);
+    let calls = |percent, version: &str| {
+        let in_header = post("/api/buy").with("host", "x").with("x-deployment-id", version).of(&at(percent));
+        let in_query = post(&format!("/api/buy?a=1&dpl={version}")).with("host", "x").of(&at(percent));
+        let cookie = format!("a=b; release={version}");
+        let in_cookie = post("/api/buy").with("host", "x").with("cookie", &cookie).of(&at(percent));
+        assert_eq!((in_header, in_header), (in_query, in_cookie), "{version} at {percent}");
+        way(in_header)
+    };
+    assert_eq!(calls(100.0, "1.9.4"), (blue, DecisionReason::Skew, false));
+    assert_eq!(calls(100.0, "2.0.0"), (green, DecisionReason::Draw, true), "there it is judged");
+    assert_eq!(calls(0.0, "2.0.0"), (green, DecisionReason::Skew, false), "after a promotion");
+    assert_eq!(calls(0.0, "1.9.4"), (blue, DecisionReason::NoWeight, true));
+    for unknown in ["", "1.9", "1.9.40", "2.0.0-rc", "3.0.0", "\"2.0.0\""] {
+        assert_eq!(calls(0.0, unknown), (blue, DecisionReason::NoWeight, true), "{unknown:?} is as if absent");
+    }
+    let both = post("/?dpl=2.0.0").with("host", "x").with("x-deployment-id", "1.9.4").of(&at(0.0));
+    assert_eq!(way(both), (blue, DecisionReason::NoWeight, true), "the header counts first");
+}
+
+#[test]
+fn a_version_that_may_not_be_asked_for_is_as_if_absent() {
+    let ask = |service, split| {
+        way(post("/")
+            .with("host", "x")
+            .with("x-deployment-id", "2.0.0")
+            .of(&RoutingTable::compile(vec![(service, split)])))
+    };
+    let (blue, green) = (Environment::Blue, Environment::Green);
+    let only_blue = TrafficSplit { pages: [Some("1.9.4".into()), None], ..at_weight(0.0) };
+    assert_eq!(ask(skewed(), only_blue), (blue, DecisionReason::NoWeight, true));
+    assert_eq!(ask(service("shop", &[]), of_both(at_weight(0.0))), (blue, DecisionReason::NoWeight, true));
+    let down = TrafficSplit { up: [true, false], ..of_both(at_weight(0.0)) };
+    assert_eq!(ask(skewed(), down), (blue, DecisionReason::Failover, false), "a side that is down serves nobody");
+    assert_eq!(ask(skewed(), of_both(at_weight(0.0))), (green, DecisionReason::Skew, false));
+}
+
+#[test]
+fn a_new_page_is_dealt_anew_whatever_the_last_one_was() {
+    let table = RoutingTable::compile(vec![(skewed(), of_both(at_weight(0.0)))]);
+    let with = |ask: Ask, cookie: bool| {
+        let ask = ask.with("host", "x").with("accept", "text/html,*/*;q=0.8");
+        if cookie { ask.with("cookie", "release=2.0.0") } else { ask.with("x-deployment-id", "2.0.0") }.of(&table).why
+    };
+    assert_eq!(with(get("/"), true), DecisionReason::NoWeight);
+    assert_eq!(with(post("/"), true), DecisionReason::Skew, "a form is the page's call");
+    assert_eq!(with(get("/"), false), DecisionReason::Skew, "who says so in a header means it");
+}
+
+#[test]
+fn the_version_of_a_page_is_stronger_than_rules_and_keys_and_weaker_than_overrides_and_the_stop() {
+    let testers = rule("testers", vec![header_is("x-canary", "always")], RuleTarget::Active);
+    let beta = rule("beta", vec![header_is("x-beta", "1")], RuleTarget::Active);
+    let shop = ServiceDefinition {
+        sticky: StickyBy::Header(FieldName::parse("x-user").unwrap()),
+        rules: vec![RoutingRule { overrides: true, ..testers }, beta],
+        ..skewed()
+    };
+    let ask = |split: TrafficSplit, name: &str| {
+        let table = RoutingTable::compile(vec![(shop.clone(), split)]);
+        post("/api/x")
+            .with("host", "x")
+            .with("x-deployment-id", "2.0.0")
+            .with(name, "always")
+            .with("x-beta", "1")
+            .of(&table)
+            .why
+    };
+    let half = || of_both(at_weight(50.0));
+    assert_eq!(ask(half(), "x-canary"), DecisionReason::Override(0));
+    assert_eq!(ask(half(), "x-other"), DecisionReason::Skew, "although the rule beta says active");
+    assert_eq!(ask(half(), "x-user"), DecisionReason::Skew);
+    assert_eq!(ask(TrafficSplit { stopped: true, ..half() }, "x-user"), DecisionReason::Stopped);
+    let limited = TrafficSplit { only: Some(vec![0]), ..half() };
+    assert_eq!(ask(limited, "x-user"), DecisionReason::OtherRoute, "the release has no such function");
+}
+
+#[test]
+fn a_page_of_a_candidate_in_doubt_still_calls_its_own_functions_unless_it_answers_nobody() {
+    let (blue, green) = (Environment::Blue, Environment::Green);
+    let ask = |split, version: &str| {
+        let table = RoutingTable::compile(vec![(skewed(), of_both(split))]);
+        way(post("/").with("host", "x").with("x-deployment-id", version).of(&table))
+    };
+    let doubt = || cautious(at_weight(100.0));
+    assert_eq!(ask(doubt(), "2.0.0"), (green, DecisionReason::Skew, false), "active does not have them");
+    assert_eq!(ask(doubt(), "1.9.4"), (blue, DecisionReason::Skew, false));
+    assert_eq!(ask(doubt(), "unknown"), (blue, DecisionReason::Caution, false));
+    assert_eq!(ask(cautious(at_weight(0.01)), "2.0.0"), (green, DecisionReason::Skew, false));
+    let standing = |up| TrafficSplit { standing: true, up, ..at_weight(0.01) };
+    assert_eq!(ask(standing([true, true]), "2.0.0"), (blue, DecisionReason::Caution, false));
+    assert_eq!(ask(standing([false, true]), "2.0.0"), (green, DecisionReason::Skew, false), "better late than down");
+    assert_eq!(ask(TrafficSplit { standing: true, ..at_weight(100.0) }, "2.0.0").1, DecisionReason::Caution);
+}
+
+#[test]
+fn a_page_pins_nobody_to_its_side() {
+    let shop = ServiceDefinition { sticky: StickyBy::Cookie("c".into()), ..skewed() };
+    let table = RoutingTable::compile(vec![(shop, of_both(at_weight(100.0)))]);
+    assert!(get("/").with("host", "x").with("x-deployment-id", "2.0.0").of(&table).pin, "where it was drawn");
+    assert!(!get("/").with("host", "x").with("x-deployment-id", "1.9.4").of(&table).pin);
+}
+
 proptest::proptest! {
     #[test]
     fn decide_is_total(
@@ -421,8 +543,10 @@ proptest::proptest! {
         ordinal in proptest::prelude::any::<u64>(),
         cautious in proptest::prelude::any::<bool>(),
         posted in proptest::prelude::any::<bool>(),
+        version in "[ -~]{0,4}|1[.]9[.]4|2[.]0[.]0",
+        skews in proptest::prelude::any::<bool>(),
     ) {
-        let mut shop = service("shop", &[]);
+        let mut shop = skewed();
         shop.sticky = StickyBy::Cookie("c".into());
         shop.rules = vec![
             rule("a", vec![RuleCondition::Cookie { name: "a".into(), test: ValueTest::Contains("x".into()) }], RuleTarget::Active),
@@ -430,15 +554,21 @@ proptest::proptest! {
         ];
         let weight = Weight::from_basis_points(points).unwrap();
         let split = TrafficSplit { weight, cautious, ..TrafficSplit::resting(Environment::Green) };
+        let split = if skews { of_both(split) } else { split };
         let table = RoutingTable::compile(vec![(shop, split)]);
         let method = if posted { "POST" } else { "GET" };
-        let ask = Ask { method, ..get(&path) }.with("host", &host).with("cookie", &cookie);
+        let ask = Ask { method, ..get(&path) }.with("host", &host).with("cookie", &cookie).with("x-deployment-id", &version);
         let one = ask.clone().from(&table, "192.0.2.1", ordinal);
         proptest::prop_assert_eq!(one, ask.from(&table, "192.0.2.1", ordinal), "and a function");
         if let Ok(decision) = one {
             proptest::prop_assert_eq!(decision.candidate, decision.environment == Environment::Blue);
-            proptest::prop_assert!(points > 0 || !decision.candidate);
-            proptest::prop_assert!(!(cautious && posted) || !decision.candidate && !decision.judged);
+            let is_page = decision.why == DecisionReason::Skew;
+            proptest::prop_assert!(skews && !decision.judged && !decision.pin || !is_page);
+            proptest::prop_assert!(points > 0 || !decision.candidate || is_page);
+            proptest::prop_assert!(!(cautious && posted) || (!decision.candidate || is_page) && !decision.judged);
+            let own = if decision.environment == Environment::Blue { "1.9.4" } else { "2.0.0" };
+            let is_known = ["1.9.4", "2.0.0"].contains(&version.as_str());
+            proptest::prop_assert!(!(skews && is_known) || own == version, "a page met the other version");
         }
     }
 }

@@ -169,6 +169,7 @@ struct RouteCell {
     saved: AtomicU64,
     hurt: AtomicU64,
     turned_away: AtomicU64,
+    skewed: AtomicU64,
     /// Those that are open.
     tunnels: AtomicU64,
     cohorts: CohortRing,
@@ -187,6 +188,7 @@ impl RouteCell {
             saved: AtomicU64::new(0),
             hurt: AtomicU64::new(0),
             turned_away: AtomicU64::new(0),
+            skewed: AtomicU64::new(0),
             tunnels: AtomicU64::new(0),
             cohorts: CohortRing::new(),
             upstream: Histogram::new(),
@@ -344,6 +346,18 @@ impl RouteCounters {
         if let Some(cell) = self.cell(shard, environment, true) {
             cell.turned_away.fetch_add(1, Relaxed);
         }
+    }
+
+    /// Counts a request that goes to this environment because its page came from there.
+    pub fn record_skew(&self, shard: Shard, environment: Environment) {
+        if let Some(cell) = self.cell(shard, environment, false) {
+            cell.skewed.fetch_add(1, Relaxed);
+        }
+    }
+
+    /// Requests that went to an environment because their page came from there, ever.
+    pub fn skewed(&self, environment: Environment) -> u64 {
+        self.cells(environment).map(|(cell, _)| cell.skewed.load(Relaxed)).sum()
     }
 
     /// A tunnel is opened.

@@ -61,7 +61,7 @@ fn answer(bytes: &[u8], how: u8) {
     let pin = bit(3).then_some(Pin { cookie: "side", key: b"0123456789abcdef", https: bit(4) });
     let (route, side, ids) = (RouteId(serving.first_route), Environment::Green, &CorrelationIds::default());
     let (front, date) = (None, &b"Sun, 06 Nov 1994 08:49:37 GMT"[..]);
-    let change = ResponseChange { serving, route, side, ids, front, pin, kind, framing, connection, date };
+    let change = ResponseChange { serving, route, side, ids, front, pin, page: None, kind, framing, connection, date };
     write_response(&mut out, response, &change);
     let shown = || out.escape_ascii().to_string();
     let parsed = parse_response(&out, &mut again, &limits);

@@ -61,6 +61,8 @@ pub struct AccessLine<'a> {
     pub rescued: bool,
     /// The candidate was chosen, but caution sent the request to active.
     pub turned_away: bool,
+    /// The version of the request's page chose its environment.
+    pub skewed: bool,
     /// Attempts at endpoints, including new connections and a rescue.
     pub attempts: u16,
     pub upstream_address: Option<SocketAddr>,
@@ -121,6 +123,7 @@ pub fn json(out: &mut Vec<u8>, line: &AccessLine<'_>) {
     number(out, b",\"generation\":", line.generation);
     truth(out, b",\"rescued\":", line.rescued);
     truth(out, b",\"turned_away\":", line.turned_away);
+    truth(out, b",\"skewed\":", line.skewed);
     number(out, b",\"attempts\":", Some(u64::from(line.attempts)));
     out.extend_from_slice(b",\"upstream_address\":");
     match line.upstream_address {

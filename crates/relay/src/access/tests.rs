@@ -32,6 +32,7 @@ fn line() -> AccessLine<'static> {
         generation: Some(7),
         rescued: false,
         turned_away: false,
+        skewed: false,
         attempts: 1,
         upstream_address: Some(SocketAddr::from(([10, 0, 0, 1], 443))),
         upstream_micros: Some(999),
@@ -72,7 +73,7 @@ fn as_read(bytes: &[u8]) -> String {
 #[test]
 fn a_json_line_is_this() {
     let text = String::from_utf8(written(json, &line())).unwrap();
-    let expected = r#"{"time":"2026-11-22T11:59:59.000056Z","client":"203.0.113.9","peer":"::1","method":"GET","host":"shop.test:8080","path":"/cart?item=1","protocol":"HTTP/1.1","status":200,"bytes_in":0,"bytes_out":1234,"duration_ms":12.005,"referer":null,"user_agent":"curl/8","service":"shop","route":"default","environment":"blue","rule":null,"generation":7,"rescued":false,"turned_away":false,"attempts":1,"upstream_address":"10.0.0.1:443","upstream_ms":0.999,"upstream_status":200,"failure":null,"failure_reason":null,"refused":null,"aborted":false,"tls":null,"request_id":null,"trace_id":null,"origin_request_id":null}"#;
+    let expected = r#"{"time":"2026-11-22T11:59:59.000056Z","client":"203.0.113.9","peer":"::1","method":"GET","host":"shop.test:8080","path":"/cart?item=1","protocol":"HTTP/1.1","status":200,"bytes_in":0,"bytes_out":1234,"duration_ms":12.005,"referer":null,"user_agent":"curl/8","service":"shop","route":"default","environment":"blue","rule":null,"generation":7,"rescued":false,"turned_away":false,"skewed":false,"attempts":1,"upstream_address":"10.0.0.1:443","upstream_ms":0.999,"upstream_status":200,"failure":null,"failure_reason":null,"refused":null,"aborted":false,"tls":null,"request_id":null,"trace_id":null,"origin_request_id":null}"#;
     assert_eq!(text.trim_end(), expected);
 }
 

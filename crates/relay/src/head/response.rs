@@ -35,6 +35,17 @@ pub struct Pin<'a> {
     pub https: bool,
 }
 
+/// The version of a page, for the cookie that it sends with what it calls.
+#[derive(Clone, Copy, Debug)]
+pub struct PageVersion<'a> {
+    /// The cookie's name.
+    pub cookie: &'a str,
+    /// What a cookie can hold (RFC 6265 4.1.1).
+    pub version: &'a str,
+    /// The client came by https.
+    pub https: bool,
+}
+
 /// What becomes of a response's head.
 #[derive(Clone, Copy, Debug)]
 pub struct ResponseChange<'a> {
@@ -50,6 +61,8 @@ pub struct ResponseChange<'a> {
     pub front: Option<Front<'a>>,
     /// For a newly sticky client, unless shared caches keep the response.
     pub pin: Option<Pin<'a>>,
+    /// For what opens a page, if it is HTML and no shared cache keeps it.
+    pub page: Option<PageVersion<'a>>,
     /// What the request was.
     pub kind: RequestKind,
     /// Of the body as it will be sent. With `None`, nothing is said of one; where HTTP/1 would then read to the end of the
@@ -88,10 +101,14 @@ pub fn write_response(out: &mut Vec<u8>, response: HeadView<'_>, change: &Respon
     if terms.expose {
         expose(out, start, change);
     }
-    if let Some(pin) = &change.pin
-        && !caching::is_shared(out.get(start..).unwrap_or_default())
-    {
-        write_pin(out, pin, &terms.pin);
+    let page = change.page.filter(|_| is_html(response));
+    if (change.pin.is_some() || page.is_some()) && !caching::is_shared(out.get(start..).unwrap_or_default()) {
+        if let Some(pin) = &change.pin {
+            write_pin(out, pin, &terms.pin);
+        }
+        if let Some(page) = &page {
+            write_page_version(out, page);
+        }
         caching::make_private(out, start);
     }
     write_connection(out, response, change.connection);
@@ -145,6 +162,28 @@ fn write_pin(out: &mut Vec<u8>, pin: &Pin<'_>, cookie: &PinCookie) {
     for part in [b"Set-Cookie: ", pin.cookie.as_bytes(), b"=", pin.key, attributes, secure, b"\r\n"] {
         out.extend_from_slice(part);
     }
+}
+
+fn is_html(response: HeadView<'_>) -> bool {
+    const HTML: &[u8] = b"text/html";
+    let kind = response.find("content-type");
+    kind.and_then(|kind| kind.get(..HTML.len())).is_some_and(|kind| kind.eq_ignore_ascii_case(HTML))
+}
+
+/// Until the browser is closed: a page that is open for longer than its side stands is told apart by its version.
+fn write_page_version(out: &mut Vec<u8>, page: &PageVersion<'_>) {
+    let name = page.cookie.as_bytes();
+    let secure: &[u8] = if page.https || needs_secure(page.cookie) { b"; Secure" } else { b"" };
+    let attributes = b"; Path=/; HttpOnly; SameSite=Lax";
+    for part in [b"Set-Cookie: ", name, b"=", page.version.as_bytes(), attributes, secure, b"\r\n"] {
+        out.extend_from_slice(part);
+    }
+}
+
+/// RFC 6265bis 4.1.3: browsers ignore such a cookie without `Secure`.
+fn needs_secure(name: &str) -> bool {
+    let begins = |prefix: &str| name.get(..prefix.len()).is_some_and(|start| start.eq_ignore_ascii_case(prefix));
+    begins("__host-") || begins("__secure-")
 }
 
 fn write_connection(out: &mut Vec<u8>, response: HeadView<'_>, connection: ConnectionField) {

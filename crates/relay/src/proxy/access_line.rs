@@ -83,6 +83,7 @@ fn empty<'a>(connection: &ClientConnection, took_micros: u64) -> AccessLine<'a> 
         generation: None,
         rescued: false,
         turned_away: false,
+        skewed: false,
         attempts: 0,
         upstream_address: None,
         upstream_micros: None,
@@ -110,6 +111,7 @@ fn routed<'a>(line: &mut AccessLine<'a>, routed: &'a RoutedRequest) {
     line.generation = Some(routed.snapshot.generation);
     line.rescued = routed.is_rescued();
     line.turned_away = decision.why == DecisionReason::Caution;
+    line.skewed = decision.why == DecisionReason::Skew;
     line.attempts = routed.tries;
     let asked = routed.endpoint().filter(|_| routed.tries > 0);
     line.upstream_address = asked.map(|endpoint| endpoint.address);

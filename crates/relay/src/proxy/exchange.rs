@@ -10,7 +10,7 @@ use std::time::Duration;
 use http1::{Framing, KnownField, RequestKind, encode};
 use tokio::time::timeout;
 
-use crate::head::{self, Arrival, ConnectionField, Front, Pin, RequestChange, ResponseChange};
+use crate::head::{self, Arrival, ConnectionField, Front, PageVersion, Pin, RequestChange, ResponseChange};
 use crate::origin::OriginError;
 use crate::origin::connect::HttpVersions;
 use crate::proxy::access_line;
@@ -614,6 +614,9 @@ impl Exchange<'_> {
             (Some(key), StickyBy::Cookie(cookie)) => Some(Pin { cookie, key, https }),
             _ => None,
         };
+        let fields = self.client.view();
+        let cookie = rules.skew.as_ref().and_then(|skew| skew.cookie_for(&fields, routed.page_version()));
+        let page = cookie.map(|(cookie, version)| PageVersion { cookie, version, https });
         let connection = match (origin.head().status(), keep) {
             (101, _) => ConnectionField::Upgrade,
             (_, false) => ConnectionField::Close,
@@ -625,7 +628,7 @@ impl Exchange<'_> {
         // Nobody needs the time of an answer that has one.
         let date = (!origin.head().has(KnownField::Date)).then(|| self.worker.date());
         let date = date.as_ref().map_or(&[][..], |date| &date[..]);
-        let change = ResponseChange { serving, route, side, ids, front, pin, kind, framing, connection, date };
+        let change = ResponseChange { serving, route, side, ids, front, pin, page, kind, framing, connection, date };
         head::write_response(&mut output, origin.view(), &change);
         *self.client.output() = output;
     }

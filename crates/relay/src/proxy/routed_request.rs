@@ -72,7 +72,9 @@ impl OpenTunnel {
         // A service that left the file keeps its tunnels.
         let split = now.table.services().find(|(_, rules, _)| rules.name == service.name).map(|(_, _, split)| split);
         let gets = split.is_none_or(|split| {
-            split.active == self.environment || !split.stopped && (split.live || !split.weight.is_zero())
+            let has_pages = self.environment.of(&split.pages).is_some();
+            let has_clients = has_pages || split.live || !split.weight.is_zero();
+            split.active == self.environment || !split.stopped && has_clients
         });
         self.seen.set((now.generation, gets));
         gets
@@ -211,6 +213,8 @@ impl RoutedRequest {
             self.in_flight = true;
         } else if why == DecisionReason::Caution {
             counters.record_turned_away(shard, self.endpoints.environment().other());
+        } else if why == DecisionReason::Skew {
+            counters.record_skew(shard, self.endpoints.environment());
         }
         if let (true, true, Some(key)) = (candidate, judged, key) {
             serving.keys.note(self.snapshot.table.service(service).1.rollout, key);
@@ -384,6 +388,11 @@ impl RoutedRequest {
     /// The key by which the client will be pinned. A rescued client is not pinned, and draws again.
     pub fn pin(&self) -> Option<[u8; 16]> {
         self.pin.filter(|_| !self.is_rescued())
+    }
+
+    /// The version that the environment serves pages of, if those may ask for it.
+    pub fn page_version(&self) -> Option<&str> {
+        self.environment().of(&self.snapshot.table.service(self.decision.service).1.pages).as_deref()
     }
 
     /// The rule that decided, if the headers that it names are to be removed.

@@ -9,7 +9,7 @@ use tokio::net::TcpListener;
 use tokio::time::sleep;
 
 use super::*;
-use config::suite::{Body, Expect, LoadLimits, Profile, SuiteRequest};
+use config::suite::{Body, Expect, LatencyLimit, LoadLimits, Profile, SuiteRequest};
 use judgement::time::Millis;
 use memory::snapshot::Endpoint;
 use wire::Side;
@@ -61,7 +61,7 @@ fn steady(rate: f64, length_ms: u64, users: u32) -> LoadTest {
 }
 
 async fn ran(load: &LoadTest, origin: &Origin) -> LoadResult {
-    run(load, &target(origin.port), &Variables::default(), &ProgressTracker::default()).await
+    run(load, &target(origin.port), None, &Variables::default(), &ProgressTracker::default()).await
 }
 
 /// What holds of every result.
@@ -83,7 +83,7 @@ async fn the_rate_is_kept_and_the_warm_up_does_not_count() {
     let origin = Origin::new(at_once).await;
     let load = LoadTest { warm_up: Millis::seconds(1), ..steady(200.0, 3000, 50) };
     let told = ProgressTracker::default();
-    let result = run(&load, &target(origin.port), &Variables::default(), &told).await;
+    let result = run(&load, &target(origin.port), None, &Variables::default(), &told).await;
     consistent(&result);
     assert_eq!((result.outcome, &result.why), (Outcome::Passed, &None));
     assert_eq!((result.requests, origin.requests()), (600, 800));
@@ -187,8 +187,8 @@ async fn a_limit_that_does_not_hold_is_named() {
     let origin = Origin::new(|n| (Duration::from_millis(30), if n.is_multiple_of(10) { 503 } else { 200 })).await;
     let mut load = steady(100.0, 1000, 50);
     load.limits = LoadLimits {
-        p50: Some(Millis(5)),
-        p95: Some(Millis(20_000)),
+        p50: Some(LatencyLimit::Fixed(Millis(5))),
+        p95: Some(LatencyLimit::Fixed(Millis(20_000))),
         p99: None,
         error_rate: Some(5.0),
         throughput: Some(95.0),
@@ -220,7 +220,8 @@ async fn what_is_no_answer_is_counted_by_its_kind() {
     assert_eq!((result.failed, result.answers["reset"]), (10, 10), "{:?}", result.answers);
     assert_eq!(result.latency, Latencies::default(), "a broken connection has no latency");
     let closed = TcpListener::bind("127.0.0.1:0").await.unwrap().local_addr().unwrap().port();
-    let refused = run(&steady(20.0, 500, 5), &target(closed), &Variables::default(), &ProgressTracker::default()).await;
+    let refused =
+        run(&steady(20.0, 500, 5), &target(closed), None, &Variables::default(), &ProgressTracker::default()).await;
     assert_eq!(refused.answers["connect"], 10, "{:?}", refused.answers);
     assert_eq!(refused.examples, ["/a: refused the connection"]);
 }
@@ -231,7 +232,7 @@ async fn a_stress_says_where_it_breaks() {
     // 279th.
     let origin = Origin::new(|n| (Duration::from_millis(if n > 230 { 300 } else { 1 }), 200)).await;
     let mut load = LoadTest { profile: Profile::Stress, from: 100.0, ..steady(1000.0, 1000, 1000) };
-    load.limits.p50 = Some(Millis(200));
+    load.limits.p50 = Some(LatencyLimit::Fixed(Millis(200)));
     let result = ran(&load, &origin).await;
     consistent(&result);
     assert_eq!((result.requests, result.failed), (550, 0));
@@ -258,7 +259,7 @@ async fn dropped_it_sends_nothing_more() {
     let origin = Origin::new(|_| (Duration::from_millis(5), 200)).await;
     let load = steady(500.0, 60_000, 20);
     let (target, variables, told) = (target(origin.port), Variables::default(), ProgressTracker::default());
-    let running = run(&load, &target, &variables, &told);
+    let running = run(&load, &target, None, &variables, &told);
     let enough = async {
         while origin.requests() < 200 {
             sleep(Duration::from_millis(5)).await;
@@ -300,7 +301,7 @@ async fn requests_come_by_weight_and_unique_is_unique() {
         vec![(3, step("/often")), (0, step("/never")), (1, step("/seldom/${unique}")), (2, step("/as/${id}"))];
     let mut variables = Variables::default();
     variables.set("id", "7");
-    let result = run(&load, &target(origin.port), &variables, &ProgressTracker::default()).await;
+    let result = run(&load, &target(origin.port), None, &variables, &ProgressTracker::default()).await;
     consistent(&result);
     let paths = origin.seen.paths.lock().unwrap().clone();
     let count = |start: &str| paths.iter().filter(|path| path.starts_with(start)).count();
@@ -333,7 +334,37 @@ async fn what_cannot_be_tried_has_failed_and_sends_nothing() {
         assert!(why.starts_with(wanted), "{why}");
     }
     let nowhere = TestTarget { endpoints: Arc::new([]), ..target(origin.port) };
-    let result = run(&good, &nowhere, &Variables::default(), &ProgressTracker::default()).await;
+    let result = run(&good, &nowhere, None, &Variables::default(), &ProgressTracker::default()).await;
     assert_eq!(result.why.unwrap(), "the environment has no address: its name does not resolve");
     assert_eq!(origin.requests(), 0);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 1)]
+async fn a_limit_of_active_is_compared_in_the_same_seconds() {
+    let slow = Origin::new(|_| (Duration::from_millis(60), 200)).await;
+    let slower = Origin::new(|_| (Duration::from_millis(150), 200)).await;
+    let mut load = steady(50.0, 2000, 50);
+    load.limits = LoadLimits { p95: Some(LatencyLimit::OfActive(1.6)), ..LoadLimits::default() };
+    assert!(load.limits.need_active());
+    let run_on = async |origin: &Origin, active: Option<&Origin>| {
+        let active = active.map(|active| TestTarget { side: Side::Blue, ..target(active.port) });
+        run(&load, &target(origin.port), active.as_ref(), &Variables::default(), &ProgressTracker::default()).await
+    };
+    let same = run_on(&slow, Some(&slow)).await;
+    consistent(&same);
+    assert_eq!((same.outcome, same.why.as_deref()), (Outcome::Passed, None));
+    let active = same.active.unwrap();
+    assert_eq!((active.environment, active.requests, active.failed), (Side::Blue, 100, 0));
+    assert_eq!((same.requests, slow.requests()), (100, 200));
+
+    let worse = run_on(&slower, Some(&slow)).await;
+    assert_eq!(worse.outcome, Outcome::Failed);
+    let why = worse.why.unwrap();
+    assert!(why.starts_with("p95 is 15") && why.contains("which is 1.6 times active's "), "{why}");
+    let relative = worse.limits[1].relative.unwrap();
+    assert!(relative.times == 1.6 && relative.active >= 60.0 && relative.active < 94.0, "{relative:?}");
+    assert!((worse.limits[1].limit - 1.6 * relative.active).abs() < 1e-9);
+
+    let itself = run_on(&slower, None).await;
+    assert_eq!((itself.outcome, itself.limits.len()), (Outcome::Passed, 1), "active is compared with nothing");
 }

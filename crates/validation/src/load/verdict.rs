@@ -3,9 +3,9 @@
 use crate::load::latency::quantile_ms;
 use crate::load::schedule::{STRESS_STEPS, stress_rate};
 use crate::load::tally::{LoadSection, LoadTally, percent};
-use config::suite::{LoadLimits, LoadTest, Profile};
+use config::suite::{LatencyLimit, LoadLimits, LoadTest, Profile};
 use judgement::time::Millis;
-use wire::LimitResult;
+use wire::{LimitResult, RelativeLimit};
 
 /// The second half of a soak is worse if its p95 exceeds the first's by both.
 const WORSE: f64 = 1.5;
@@ -24,22 +24,26 @@ pub struct LoadVerdict {
     pub why: Option<String>,
 }
 
-/// `memory`: this process's, a sample a second.
-pub fn judge(load: &LoadTest, tally: &LoadTally, memory: &[u64]) -> LoadVerdict {
+/// `active`: the active side's results, for limits that are compared with it; without them those do not count. `memory`: this
+/// process's, a sample a second.
+pub fn judge(load: &LoadTest, tally: &LoadTally, active: Option<&LoadTally>, memory: &[u64]) -> LoadVerdict {
     if tally.requests == 0 {
         let why = "no request was due: the rate is too low or the load too short".to_owned();
         return LoadVerdict { limits: Vec::new(), why: Some(why) };
     }
-    let mut limits = limits_of(&load.limits, tally.error_rate(), |quantile| quantile_ms(&tally.latency, quantile));
+    let reference = active.map(|active| |quantile| quantile_ms(&active.latency, quantile));
+    let own = |quantile| quantile_ms(&tally.latency, quantile);
+    let mut limits = limits_of(&load.limits, tally.error_rate(), own, reference);
     if let Some(limit) = load.limits.throughput {
         let found = tally.throughput();
-        limits.push(LimitResult { what: "throughput".to_owned(), limit, found, held: found >= limit });
+        limits.push(LimitResult { what: "throughput".to_owned(), limit, found, held: found >= limit, relative: None });
     }
     let mut why = Vec::new();
     match load.profile {
         Profile::Soak => limits.extend(wearing(tally, memory)),
         Profile::Stress => {
-            if let Some((broken, sentence)) = breaks(load, &tally.parts) {
+            let reference = active.map_or(&[][..], |active| &active.parts);
+            if let Some((broken, sentence)) = breaks(load, &tally.parts, reference) {
                 limits.push(broken);
                 why.push(sentence);
             }
@@ -54,17 +58,30 @@ pub fn judge(load: &LoadTest, tally: &LoadTally, memory: &[u64]) -> LoadVerdict 
 }
 
 /// Errors first: if requests fail, the latencies of the others matter less.
-fn limits_of(limits: &LoadLimits, error_rate: f64, quantile: impl Fn(f64) -> f64) -> Vec<LimitResult> {
+fn limits_of(
+    limits: &LoadLimits,
+    error_rate: f64,
+    quantile: impl Fn(f64) -> f64,
+    active: Option<impl Fn(f64) -> f64>,
+) -> Vec<LimitResult> {
     let most = limits.error_rate.unwrap_or(0.0);
     let held = error_rate <= most;
-    let mut all = vec![LimitResult { what: "error_rate".to_owned(), limit: most, found: error_rate, held }];
+    let mut all =
+        vec![LimitResult { what: "error_rate".to_owned(), limit: most, found: error_rate, held, relative: None }];
     for (what, limit, at) in [("p50", limits.p50, 0.5), ("p95", limits.p95, 0.95), ("p99", limits.p99, 0.99)] {
-        if let Some(Millis(limit)) = limit {
-            let (limit, found) = (limit as f64, quantile(at));
-            // Without answers no latency limit holds.
-            let held = found <= limit && found > 0.0;
-            all.push(LimitResult { what: what.to_owned(), limit, found, held });
-        }
+        let (limit, relative) = match (limit, &active) {
+            (Some(LatencyLimit::Fixed(Millis(limit))), _) => (limit as f64, None),
+            (Some(LatencyLimit::OfActive(times)), Some(active)) => {
+                let active = active(at);
+                (times * active, Some(RelativeLimit { times, active }))
+            }
+            // Nothing is compared with itself.
+            (Some(LatencyLimit::OfActive(_)), None) | (None, _) => continue,
+        };
+        let found = quantile(at);
+        // Without answers no latency limit holds.
+        let held = found <= limit && found > 0.0;
+        all.push(LimitResult { what: what.to_owned(), limit, found, held, relative });
     }
     all
 }
@@ -80,7 +97,15 @@ fn sentence(limit: &LimitResult) -> String {
         "throughput" => format!("{found} requests per second succeeded, fewer than {wanted}"),
         "memory" => format!("the memory of this process grew steadily, by {found} %"),
         what if limit.found == 0.0 => format!("{what} is unknown: no request was answered"),
-        what => format!("{what} is {found}ms, over the limit of {wanted}ms"),
+        what if limit.relative.is_some_and(|relative| relative.active == 0.0) => {
+            format!("{what} cannot be compared: active answered no request")
+        }
+        what => match limit.relative {
+            Some(RelativeLimit { times, active }) => {
+                format!("{what} is {found}ms, over {wanted}ms, which is {times} times active's {}ms", shown(active))
+            }
+            None => format!("{what} is {found}ms, over the limit of {wanted}ms"),
+        },
     }
 }
 
@@ -115,10 +140,16 @@ fn wearing(tally: &LoadTally, memory: &[u64]) -> Vec<LimitResult> {
         let [first, second] = [first, second].map(|half| quantile_ms(&half.latency, 0.95));
         let limit = (first * WORSE).max(first + WORSE_BY_MS);
         let what = "p95 of the second half".to_owned();
-        found.push(LimitResult { what, limit, found: second, held: second <= limit });
+        found.push(LimitResult { what, limit, found: second, held: second <= limit, relative: None });
     }
     if let Some(growth) = growth(memory) {
-        found.push(LimitResult { what: "memory".to_owned(), limit: GROWTH, found: growth, held: false });
+        found.push(LimitResult {
+            what: "memory".to_owned(),
+            limit: GROWTH,
+            found: growth,
+            held: false,
+            relative: None,
+        });
     }
     found
 }
@@ -137,10 +168,12 @@ fn growth(memory: &[u64]) -> Option<f64> {
     (steadily && first > 0 && last - first >= GROWTH_BYTES).then(|| percent(last - first, first))
 }
 
-/// The first step of a stress load on which a limit broke.
-fn breaks(load: &LoadTest, stairs: &[LoadSection]) -> Option<(LimitResult, String)> {
-    stairs.iter().zip(0..).find_map(|(part, at)| {
-        let limits = limits_of(&load.limits, percent(part.failed, part.requests), |q| quantile_ms(&part.latency, q));
+/// The first step of a stress load on which a limit broke. `active`: the same steps of the active side.
+fn breaks(load: &LoadTest, stairs: &[LoadSection], active: &[LoadSection]) -> Option<(LimitResult, String)> {
+    stairs.iter().zip(0_u64..).find_map(|(part, at)| {
+        let reference = active.get(at as usize).map(|part| |q| quantile_ms(&part.latency, q));
+        let own = |q| quantile_ms(&part.latency, q);
+        let limits = limits_of(&load.limits, percent(part.failed, part.requests), own, reference);
         let broken = limits.into_iter().find(|limit| !limit.held)?;
         let rate = shown(stress_rate(load, at));
         let why = format!(
@@ -157,6 +190,7 @@ mod tests {
     use super::*;
 
     const MIB: u64 = 1 << 20;
+    const NO_ACTIVE: Option<fn(f64) -> f64> = None;
 
     #[test]
     fn memory_that_only_grows_is_seen_and_a_warm_cache_is_not() {
@@ -172,16 +206,32 @@ mod tests {
     }
 
     #[test]
+    fn a_limit_that_is_compared_with_active_says_both_figures() {
+        let limits = LoadLimits { p95: Some(LatencyLimit::OfActive(1.2)), ..LoadLimits::default() };
+        let of = |p95: f64, active: Option<f64>| {
+            limits_of(&limits, 0.0, move |_| p95, active.map(|active| move |_: f64| active))
+        };
+        assert!(of(120.0, Some(100.0)).iter().all(|limit| limit.held));
+        let broken = of(150.0, Some(100.0));
+        assert_eq!(sentence(&broken[1]), "p95 is 150ms, over 120ms, which is 1.2 times active's 100ms");
+        assert_eq!(broken[1].relative, Some(RelativeLimit { times: 1.2, active: 100.0 }));
+        assert_eq!(of(150.0, None).len(), 1, "active itself is compared with nothing");
+        assert_eq!(sentence(&of(150.0, Some(0.0))[1]), "p95 cannot be compared: active answered no request");
+        assert_eq!(sentence(&of(0.0, Some(100.0))[1]), "p95 is unknown: no request was answered");
+    }
+
+    #[test]
     fn a_broken_limit_is_one_plain_sentence() {
-        let limits = LoadLimits { p95: Some(Millis(250)), error_rate: Some(0.5), ..LoadLimits::default() };
+        let limits =
+            LoadLimits { p95: Some(LatencyLimit::Fixed(Millis(250))), error_rate: Some(0.5), ..LoadLimits::default() };
         let broken = |error_rate, p95| {
-            let limits = limits_of(&limits, error_rate, |_| p95);
+            let limits = limits_of(&limits, error_rate, |_| p95, NO_ACTIVE);
             limits.iter().filter(|limit| !limit.held).map(sentence).collect::<Vec<_>>()
         };
         assert!(broken(0.5, 250.0).is_empty());
         assert_eq!(broken(0.0, 812.4), ["p95 is 812ms, over the limit of 250ms"]);
         assert_eq!(broken(1.25, 9.0), ["1.25 % of the requests failed, over the limit of 0.50 %"]);
-        let strict = limits_of(&LoadLimits::default(), 0.001, |_| 0.0);
+        let strict = limits_of(&LoadLimits::default(), 0.001, |_| 0.0, NO_ACTIVE);
         assert_eq!(sentence(&strict[0]), "under 0.01 % of the requests failed, and none may");
     }
 }

@@ -194,6 +194,7 @@ fn line<'l>(method: &'l str, path: &'l [u8], change: impl FnOnce(&mut format::Ac
         generation: None,
         rescued: false,
         turned_away: false,
+        skewed: false,
         attempts: 1,
         upstream_address: None,
         upstream_micros: None,

@@ -1,7 +1,7 @@
 //! The words that every report uses for the results of parts.
 
 use super::numbers;
-use wire::{DataResult, Execution, ExecutionState, Finding, LimitResult, Outcome, Part, RowHow};
+use wire::{DataResult, Execution, ExecutionState, Finding, LimitResult, Outcome, Part, RelativeLimit, RowHow};
 
 pub const fn outcome(outcome: Outcome) -> &'static str {
     match outcome {
@@ -113,7 +113,12 @@ pub fn limit(limit: &LimitResult) -> Finding {
     let sign = if limit.what == "throughput" { "at least" } else { "at most" };
     Finding {
         what: limit.what.replace('_', " "),
-        expected: format!("{sign} {}", in_units(limit.limit)),
+        expected: match limit.relative {
+            Some(RelativeLimit { times, active }) => {
+                format!("{sign} {} ({times} × active's {})", in_units(limit.limit), in_units(active))
+            }
+            None => format!("{sign} {}", in_units(limit.limit)),
+        },
         found: in_units(limit.found),
         diff: None,
     }

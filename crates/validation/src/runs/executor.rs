@@ -13,9 +13,10 @@ use crate::progress::ProgressTracker;
 use crate::redact::Redactor;
 use crate::request::prepare;
 use crate::request_numbers::RequestNumbers;
+use crate::target::TestTarget;
 use crate::target_resolver::TargetResolver;
 use crate::{load, parity};
-use config::suite::{DataCheck, DataCheckKind, Suite};
+use config::suite::{DataCheck, DataCheckKind, LoadTest, Suite};
 use memory::clock;
 use wire::{CaseResult, DataResult, Outcome, ParityResult, Part, RunTarget, Side};
 
@@ -30,6 +31,8 @@ pub struct SuiteExecutor {
     suite: Arc<Suite>,
     sides: Vec<(Side, Reached)>,
     origins: BTreeMap<String, String>,
+    /// The active side, for limits that are compared with it; `None` if none are.
+    active: Option<(Side, Result<TestTarget, String>)>,
     progress: ProgressTracker,
     numbers: RequestNumbers,
     found: UnboundedSender<Part>,
@@ -57,7 +60,10 @@ impl SuiteExecutor {
             };
             sides.push((*side, reached.map(runner)));
         }
-        SuiteExecutor { suite, sides, origins, progress, numbers, found }
+        let needs_active = suite.loads.iter().any(|load| load.limits.need_active());
+        let active = targets.active(service).filter(|_| needs_active);
+        let active = active.map(|side| (side, targets.target(service, side, suite.via)));
+        SuiteExecutor { suite, sides, origins, active, progress, numbers, found }
     }
 
     /// The URLs of the sides, by name.
@@ -99,18 +105,34 @@ impl SuiteExecutor {
         runner.cases().await;
         for one in &self.suite.loads {
             self.progress.doing(format!("{} on {}", one.name, side.name()));
-            let mut result = match runner.stuck() {
-                None => {
+            let mut result = match (runner.stuck(), self.active_for(one, side)) {
+                (None, Ok(active)) => {
                     runner.begin();
-                    load::run(one, runner.target(), &runner.context().variables, &self.progress).await
+                    load::run(one, runner.target(), active, &runner.context().variables, &self.progress).await
                 }
-                Some(why) => load::untried(one, side, Outcome::Skipped, why),
+                (None, Err(why)) => load::untried(one, side, Outcome::Failed, why),
+                (Some(why), _) => load::untried(one, side, Outcome::Skipped, why),
             };
             // A step without a name is named by its path, which may contain a secret.
             let redactor = runner.context().redactor;
             result.why = result.why.map(|why| redactor.text(&why));
             result.examples.iter_mut().for_each(|example| *example = redactor.text(example));
             self.tell(Part::Load(result));
+        }
+    }
+
+    /// The side that a load's limits are compared with; `None` if none are, or this is the side itself.
+    ///
+    /// # Errors
+    /// It cannot be reached, so nothing can be compared.
+    fn active_for(&self, load: &LoadTest, side: Side) -> Result<Option<&TestTarget>, String> {
+        let active = self.active.as_ref().filter(|(active, _)| *active != side && load.limits.need_active());
+        match active {
+            Some((_, Ok(target))) => Ok(Some(target)),
+            Some((active, Err(why))) => {
+                Err(format!("its limits cannot be compared with {}, which is active: {why}", active.name()))
+            }
+            None => Ok(None),
         }
     }
 

@@ -5,7 +5,7 @@ use http::HeaderName;
 use super::request::Known;
 use super::{Reading, split};
 use crate::check::{beside, length, whole, word};
-use crate::file::values::Duration;
+use crate::file::values::LatencyBound;
 use crate::file::{At, LoadFile, LoadLimitsFile, ParityFile, RequestFile};
 use crate::suite::{LoadLimits, LoadTest, Parity, Profile, SuiteRequest};
 use judgement::time::Millis;
@@ -166,7 +166,7 @@ impl Reading<'_> {
 }
 
 fn limits(file: &LoadLimitsFile) -> LoadLimits {
-    let latency = |typed: &Option<At<Duration>>| typed.as_ref().map(|at| at.value.0);
+    let latency = |typed: &Option<At<LatencyBound>>| typed.as_ref().map(|at| at.value.0);
     LoadLimits {
         p50: latency(&file.p50),
         p95: latency(&file.p95),

@@ -15,6 +15,7 @@ use crate::allowed::AllowedOrigin;
 use crate::is_suite_name;
 use crate::network_sets;
 use crate::suggest::close;
+use crate::suite::LatencyLimit;
 use judgement::rollout::freeze_window::{self, FreezeWindow};
 use judgement::time::Millis;
 use judgement::traffic::host::HostPattern;
@@ -25,6 +26,8 @@ use memory::snapshot::{OriginTarget, SentHost};
 
 /// The longest duration, in milliseconds: about ten years.
 const FOREVER: u64 = 3660 * 86_400_000;
+/// How many times as slow as active a limit may allow.
+const MOST_TIMES: f64 = 100.0;
 /// As in a release's tag.
 const LONGEST_VERSION: usize = 128;
 
@@ -114,6 +117,8 @@ text_values! {
     impl [] Version;
     impl [] Window;
     impl [] TunnelStay;
+    impl [] QueryName;
+    impl [] LatencyBound;
 }
 
 /// A duration, as people write it: `"1m 30s"`. The bounds are in milliseconds; most may be anything above zero.
@@ -196,6 +201,44 @@ impl<const MIN: u64, const MAX: u64> TextValue for Duration<MIN, MAX> {
             "pattern": r"^(\s*[0-9]+(ms|s|m|min|h|d))+\s*$|\$\{",
             "x-unit": "duration",
             "x-taplo": { "docs": { "main": "A duration: \"250ms\", \"30s\", \"2m\", \"1h 30m\", \"7d\"." } },
+        })
+    }
+}
+
+/// A limit of a latency: a duration, or so many times active's, as in `"1.2 x active"`.
+#[derive(Clone, Copy, Debug)]
+pub struct LatencyBound(pub LatencyLimit);
+
+impl TextValue for LatencyBound {
+    fn wanted() -> String {
+        "a duration such as \"300ms\", or a multiple of active's such as \"1.2 x active\"".to_owned()
+    }
+    fn parse(text: &str) -> Result<Self, InvalidValue> {
+        const TIMES: [char; 3] = ['x', '×', '*'];
+        if !text.contains(TIMES) && !text.contains("active") {
+            return Duration::<1>::parse(text).map(|length| LatencyBound(LatencyLimit::Fixed(length.0)));
+        }
+        let times = text
+            .trim()
+            .strip_suffix("active")
+            .unwrap_or_default()
+            .trim()
+            .strip_suffix(TIMES)
+            .and_then(|times| times.trim().parse::<f64>().ok());
+        let times = times.filter(|times| *times > 0.0 && *times <= MOST_TIMES);
+        times.map(|times| LatencyBound(LatencyLimit::OfActive(times))).ok_or_else(|| {
+            let hint = format!("write how many times, up to {MOST_TIMES}: \"1.2 x active\"");
+            InvalidValue::new(format!("invalid multiple of active's latency {text:?}"), hint)
+        })
+    }
+    fn number(number: f64) -> Result<Self, InvalidValue> {
+        Duration::<1>::number(number).map(|length| LatencyBound(LatencyLimit::Fixed(length.0)))
+    }
+    fn schema() -> Schema {
+        json_schema!({
+            "type": "string",
+            "pattern": r"^(\s*[0-9]+(ms|s|m|min|h|d))+\s*$|^\s*[0-9.]+\s*[x×*]\s*active\s*$|\$\{",
+            "x-unit": "duration",
         })
     }
 }
@@ -695,6 +738,26 @@ impl TextValue for CookieName {
         let good = is_token(text);
         good.then(|| CookieName(text.to_owned())).ok_or_else(|| {
             InvalidValue::new(format!("invalid cookie name `{text}`"), "letters, digits, `-` and `_`, without spaces")
+        })
+    }
+    fn schema() -> Schema {
+        json_schema!({ "type": "string" })
+    }
+}
+
+/// The name of a parameter of the query.
+#[derive(Clone, Debug)]
+pub struct QueryName(pub String);
+
+impl TextValue for QueryName {
+    fn wanted() -> String {
+        "the name of a parameter of the query".to_owned()
+    }
+    fn parse(text: &str) -> Result<Self, InvalidValue> {
+        let good = !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_graphic() && !b"&=#?".contains(&byte));
+        good.then(|| QueryName(text.to_owned())).ok_or_else(|| {
+            let hint = "as it stands in the URL, without `?`, `&` and `=`: \"dpl\"";
+            InvalidValue::new(format!("invalid name of a parameter {text:?}"), hint)
         })
     }
     fn schema() -> Schema {

@@ -14,6 +14,7 @@ mod gate;
 mod gates;
 mod held;
 mod locks;
+mod pages;
 mod people;
 mod premises;
 mod restart;

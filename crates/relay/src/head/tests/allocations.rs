@@ -71,6 +71,7 @@ fn a_browsers_request_and_its_answer_allocate_nothing() {
             ids: &ids,
             front: Some(Front { endpoint: &endpoint, host: host_as_sent(request), https: true }),
             pin: None,
+            page: None,
             kind: RequestKind::Other,
             framing: Framing::Length(109),
             connection: ConnectionField::KeepAlive,

@@ -30,7 +30,19 @@ const DATE: &[u8] = b"Sun, 06 Nov 1994 08:49:37 GMT";
 pub fn change<'a>(serving: &'a ServedService, ids: &'a CorrelationIds) -> ResponseChange<'a> {
     let (route, side) = (RouteId(serving.first_route), Environment::Green);
     let (kind, framing, connection) = (RequestKind::Other, Framing::None, ConnectionField::Nothing);
-    ResponseChange { serving, route, side, ids, front: None, pin: None, kind, framing, connection, date: DATE }
+    ResponseChange {
+        serving,
+        route,
+        side,
+        ids,
+        front: None,
+        pin: None,
+        page: None,
+        kind,
+        framing,
+        connection,
+        date: DATE,
+    }
 }
 
 /// What is written, with `|` for line ends, and without our Date.
