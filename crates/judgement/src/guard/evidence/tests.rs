@@ -99,11 +99,12 @@ fn against_known_latencies_the_odds_are_fair_for_every_candidate_that_is_no_slow
             one[cell] = 1;
             q.gains(&one, &[0; CELLS], cold)
         });
-        for alternative in 0..7 {
-            let chance = |cell: usize| (1.0 - cold) * p[cell] + cold * anywhere[cell];
-            let mean: f64 = (0..CELLS).map(|cell| chance(cell) * gains[cell][alternative].exp()).sum();
-            worst = worst.max(mean);
+        let chances = p.iter().zip(&anywhere).map(|(p, anywhere)| (1.0 - cold) * p + cold * anywhere);
+        let mut means = [0.0; 7];
+        for (chance, gains) in chances.zip(&gains) {
+            means.iter_mut().zip(gains).for_each(|(mean, gain): (&mut f64, _)| *mean += chance * gain.exp());
         }
+        worst = means.into_iter().fold(worst, f64::max);
     }
     assert!((0.999..=1.0 + 1e-9).contains(&worst), "the mean of the odds is {worst}");
 }
