@@ -246,6 +246,47 @@ fn all_the_routes_that_are_broken_are_named() {
     panic!("it was not rolled back");
 }
 
+/// At half of the traffic for a minute, then at all of it; one in five fails after this many seconds of that. Whether it is
+/// rolled back within half a minute, by evidence alone.
+fn is_taken_back_after(seconds: u64) -> bool {
+    let mut event = file(50.0);
+    if let Event::Loaded(services) = &mut event {
+        services.iter_mut().for_each(|service| service.policy.triggers.clear());
+    }
+    let mut state = State::default();
+    state.apply(event, Millis::ZERO).unwrap();
+    let (mut blue, mut green) = ((0, 0), (0, 0));
+    let mut look = |state: &mut State, ms: u64, new: (u64, u64, u64)| {
+        let (of_blue, of_green, failed) = new;
+        blue.0 += of_blue;
+        (green.0, green.1) = (green.0 + of_green, green.1 + failed);
+        let mut effects = state.apply(counted(blue, green), Millis(ms)).unwrap();
+        let asked = |effect: &Effect| if let Effect::Probe(asked) = effect { Some(asked.number) } else { None };
+        if let Some(number) = effects.iter().find_map(asked) {
+            let answer = Event::Probed { service: "shop".into(), number, result: Ok("answers".into()) };
+            effects.extend(state.apply(answer, Millis(ms)).unwrap());
+        }
+        entries(&effects).iter().any(|change| change.kind == ChangeKind::Rollback)
+    };
+    for second in 0..60 {
+        assert!(!look(&mut state, 1000 * second, (20, 20, 0)));
+    }
+    state
+        .apply(command(OperatorAction::Shift { weight: Weight::FULL, gradual: false, force: false }), Millis(60_000))
+        .unwrap();
+    for second in 60..60 + seconds {
+        assert!(!look(&mut state, 1000 * second, (0, 40, 0)));
+    }
+    (60 + seconds..90 + seconds).any(|second| look(&mut state, 1000 * second, (0, 40, 8)))
+}
+
+#[test]
+fn a_candidate_with_all_of_the_traffic_is_judged_by_what_active_did_in_the_hour_before() {
+    assert!(is_taken_back_after(10));
+    assert!(is_taken_back_after(3000));
+    assert!(!is_taken_back_after(3700), "nobody knows how active would do now");
+}
+
 #[test]
 fn shared_fate_is_told_once_and_rolls_nothing_back() {
     let mut state = started(10.0);

@@ -6,7 +6,7 @@ use crate::guard::evidence::latency_cuts::{LatencyCuts, RecentLatencies, WidestG
 use crate::guard::evidence::meter::{EvidenceMeter, MeterInput};
 use crate::guard::evidence::rate_odds;
 use crate::guard::evidence::refusals::NotedRefusals;
-use crate::guard::evidence::remembered::{ActivePast, RememberedActive, SLOWER, drift};
+use crate::guard::evidence::remembered::{ActivePast, RememberedActive, SLOWER, STANDS, drift};
 use crate::guard::evidence::rescues::RescueOutcomes;
 use crate::guard::evidence::stalls::{StallDetector, patience};
 use crate::guard::evidence::standstill::{LONGEST, SideProgress, forgiven};
@@ -70,6 +70,8 @@ pub struct EvidenceMeters {
     past: ActivePast,
     /// What the candidate is judged against while it has all of the traffic.
     before: Option<RememberedActive>,
+    /// Since when it has all of it.
+    alone: Option<Millis>,
     rescues: RescueOutcomes,
     /// When those were last looked at.
     heard: Millis,
@@ -120,6 +122,7 @@ impl EvidenceMeters {
             paced: sides[0].counts.answers,
             past: ActivePast::new(now, sides[1]),
             before: None,
+            alone: None,
             rescues: RescueOutcomes::default(),
             heard: now,
         }
@@ -130,12 +133,7 @@ impl EvidenceMeters {
         for fed in [&mut self.errors, &mut self.latency, &mut self.stalls, &mut self.refusals] {
             fed.extra += moment.extra;
         }
-        if !moment.alone {
-            self.before = None;
-            self.past.turn(now);
-        } else if self.before.is_none() {
-            self.before = self.past.worst();
-        }
+        self.remember(now, moment.alone);
         self.answers(now, sides, moment);
         self.note(now, sides);
         let patience = if moment.standstill { self.patience.max(LONGEST) } else { self.patience };
@@ -170,6 +168,21 @@ impl EvidenceMeters {
             MeterKind::Refusals => &mut self.refusals,
         };
         fed.feed(now, input);
+    }
+
+    /// Takes out what active did before when the candidate gets all of the traffic, and puts it away again.
+    fn remember(&mut self, now: Millis, alone: bool) {
+        if !alone {
+            (self.before, self.alone) = (None, None);
+            self.past.turn(now);
+            return;
+        }
+        let since = *self.alone.get_or_insert(now);
+        if now.since(since) >= STANDS {
+            self.before = None;
+        } else if self.before.is_none() {
+            self.before = self.past.worst();
+        }
     }
 
     fn answers(&mut self, now: Millis, sides: [&JudgedTotals; 2], moment: &MeterContext) {

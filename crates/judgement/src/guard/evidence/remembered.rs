@@ -20,6 +20,9 @@ const LEAST: u64 = 200;
 /// The slices that are kept: an hour.
 const SLICES: usize = 12;
 
+/// After so long nobody knows how active would do now.
+pub const STANDS: Millis = Millis::seconds(3600);
+
 /// The candidate may be slower than active's worst five minutes by this factor, beside what is always tolerated.
 pub const SLOWER: f64 = 1.25;
 
