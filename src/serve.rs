@@ -123,7 +123,7 @@ pub fn start(settings: &MainConfig) -> anyhow::Result<Running> {
         keep_snapshots: settings.validation.snapshots,
     });
     let (reload, reloads) = mpsc::channel(1);
-    let reloader = Reloader::new(settings, sockets.listeners(), resolver, &sidecar, &counters);
+    let reloader = Reloader::new(settings, sockets.listeners(), resolver, &sidecar, (&counters, &health));
     runtime.spawn(reloader.run(loaded, FileWatch::from(files), reloads, changes_asked));
     let Sockets { plain, addresses, tls, tls_addresses, admin, admin_address } = sockets;
     listen_for_admin(&runtime, admin, settings, api, keyring)?;

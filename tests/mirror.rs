@@ -293,11 +293,11 @@ fn a_body_that_is_too_long_is_not_compared_and_its_head_is() {
     house.green.always(long(200, "b"));
     for turn in 1..=3 {
         assert_eq!(house.client().get("/", &[]).body.len(), 300 << 10);
-        house.wait_for_compared(turn);
+        wait_until("its head is compared", SOON, || house.copies()["unread"] == turn);
     }
     assert_eq!(house.copies()["groups"], Value::Array(Vec::new()));
     house.green.always(long(201, "b"));
-    for turn in 4..=12 {
+    for turn in 1..=9 {
         house.client().get("/", &[]);
         house.wait_for_compared(turn);
     }

@@ -6,6 +6,7 @@
 use tokio::sync::{mpsc, oneshot};
 
 use judgement::rollout::{DeployRequest, Requester, RolloutError};
+use judgement::traffic::Environment;
 use sidecar::CommandReceipt;
 
 /// Changes that may wait in line; more are refused.
@@ -38,6 +39,8 @@ pub enum Change {
     Deploy {
         deploy: DeployRequest,
         origin: Option<String>,
+        /// It must answer before anything changes.
+        checked: bool,
     },
 }
 
@@ -56,6 +59,8 @@ pub enum ChangeError {
     NotThere { what: &'static str, name: String },
     #[error("a deploy of {service} may not use the origin `{url}`: {why}")]
     OriginNotAllowed { service: String, url: String, why: String },
+    #[error("{version} is not brought back: {side} {why}")]
+    DoesNotAnswer { version: String, side: Environment, why: String },
     #[error("too many changes are waiting")]
     Busy,
     #[error("Cutover is shutting down")]

@@ -97,7 +97,7 @@ async fn deploy(api: &Api, caller: &Caller, call: Call, deploy: wire::Deploy) ->
         return ServiceCommand::new(call, body, OperatorAction::Deploy(deploy))?.carry_out(api).await;
     }
     let call = call.because(why(reason, initiator)?);
-    overlay::apply(api, call, service.as_deref(), Change::Deploy { deploy, origin }).await
+    overlay::apply(api, call, service.as_deref(), Change::Deploy { deploy, origin, checked: false }).await
 }
 
 fn freeze(call: Call, freeze: wire::Freeze) -> Result<ServiceCommand, ApiError> {

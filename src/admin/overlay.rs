@@ -61,6 +61,11 @@ impl From<ChangeError> for ApiError {
                 message,
                 "see `allowed_origins` of the service in the routing file",
             ),
+            ChangeError::DoesNotAnswer { .. } => ApiError::conflict(
+                "does_not_answer",
+                message,
+                "nothing has changed: start it, or deploy another version",
+            ),
             ChangeError::Busy => {
                 ApiError::of(StatusCode::SERVICE_UNAVAILABLE, "busy", message, "try again in a moment")
             }

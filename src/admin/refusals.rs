@@ -94,7 +94,7 @@ impl From<RolloutError> for ApiError {
             RolloutError::Quarantined { entry, .. } => conflict(
                 "quarantined",
                 format!(
-                    "`cutover explain {entry}` shows why; to let it have clients anyway, use `--force` or \"force\":true"
+                    "`cutover explain {entry}` shows why; to let it have clients anyway, use `--force` of `cutover deploy` or `cutover shift`, or \"force\":true"
                 ),
             ),
             RolloutError::BadVersion { .. } => ApiError::senseless(

@@ -68,6 +68,15 @@ fn check(shown: &CheckStatus) -> wire::CheckHealth {
     }
 }
 
+/// Gives the environments the versions that the file names, where none was deployed.
+pub fn name_versions(serving: &ServedService, view: &mut ServiceView) {
+    for side in Environment::BOTH {
+        let of_file = || serving.terms.version(side).and_then(|version| version.to_str().ok());
+        let version = side.of_mut(&mut view.versions);
+        *version = version.take().or_else(|| of_file().map(str::to_owned));
+    }
+}
+
 /// The services with their last minute.
 pub fn services(api: &Api, views: Vec<ServiceView>) -> Vec<wire::Service> {
     let snapshot = api.published.load();
@@ -75,12 +84,7 @@ pub fn services(api: &Api, views: Vec<ServiceView>) -> Vec<wire::Service> {
     let show = |mut view: ServiceView| {
         let serving = snapshot.services.iter().find(|serving| serving.name == view.service);
         let Some(serving) = serving else { return wire::Service::of(view, Vec::new()) };
-        for side in Environment::BOTH {
-            // Without a deploy, the version that the file gives.
-            let of_file = || serving.terms.version(side).and_then(|version| version.to_str().ok());
-            let version = side.of_mut(&mut view.versions);
-            *version = version.take().or_else(|| of_file().map(str::to_owned));
-        }
+        name_versions(serving, &mut view);
         let mirror = api.mirror.report(&snapshot, &serving.name).and_then(|report| report.summary());
         let old = view.pages.as_ref().map(|pages| pages.environment);
         let mut service = wire::Service::of(view, before.traffic(&serving.name, &routes_of(&snapshot, serving), now));

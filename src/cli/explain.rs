@@ -11,7 +11,7 @@ use judgement::guard::trigger::TriggerLevel;
 use judgement::guard::window::WindowSample;
 use judgement::guard::{EvidenceBudget, GuardPolicy, Observation, Verdict, judge};
 use judgement::rollout::ledger::RolloutLedger;
-use judgement::rollout::{DurableState, JournalChange, JudgementRecord};
+use judgement::rollout::{Component, DurableState, JournalChange, JudgementRecord};
 use judgement::time::Millis;
 use judgement::traffic::Environment;
 use sidecar::journal::JournalReader;
@@ -75,6 +75,10 @@ pub fn run(args: &ExplainArgs) -> anyhow::Result<Exit> {
     let replays = match (&change.evidence, &change.figure) {
         (Some(evidence), _) => show(evidence)?,
         (None, Some(figure)) => show_figure(figure, change)?,
+        (None, None) if change.who == Component::Plan.name() => {
+            tell!("not judged again: the plan decided, by what its reason says");
+            true
+        }
         (None, None) => {
             tell!("not judged: it follows from what somebody asked for or did, or is a rollout's final cost");
             true

@@ -42,6 +42,10 @@ fn show(report: &MirrorReport, all: bool, terminal: Terminal) -> String {
     if *unanswered > 0 {
         lines.push(format!("{} not compared, because active did not answer them itself", grouped(*unanswered)));
     }
+    if report.unread > 0 {
+        let many = grouped(report.unread);
+        lines.push(format!("{many} not compared, because their bodies are compressed or longer than 256 KiB"));
+    }
     if *dropped > 0 {
         lines.push(format!("{} not sent since the start, because there were enough at the time", grouped(*dropped)));
     }

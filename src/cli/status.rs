@@ -186,7 +186,9 @@ fn remarks(service: &Service) -> Vec<(Tone, String)> {
         let left = Millis(rollout.left_ms);
         match (rollout.phase, &rollout.why) {
             (RolloutPhase::Paused, Some(why)) => notes.push((Tone::Warning, format!("{name}: paused: {why}"))),
-            (RolloutPhase::Aborted, Some(why)) => notes.push((Tone::Warning, format!("{name}: aborted: {why}"))),
+            (RolloutPhase::Aborted, Some(why)) if !why.is_empty() => {
+                notes.push((Tone::Warning, format!("{name}: aborted: {why}")))
+            }
             _ if !rollout.waiting_for.is_empty() => {
                 let waiting = rollout.waiting_for.join(", ");
                 notes.push((Tone::Plain, format!("{name}: waiting: {waiting}; at least {left} left")));

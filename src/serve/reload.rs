@@ -12,14 +12,16 @@ use config::check::permalink;
 use config::read::FileProblem;
 use config::watch::{FileStamps, FileWatch, INTERVAL};
 use config::{self, MainConfig, Overlays, OwnListeners, RoutingConfig, RoutingContext, ServiceConfig};
+use health::{HealthBoard, probe};
 use judgement::rollout::{
     AnnouncementLevel, AuditRemark, ChangeKind, Component, DeployRequest, DeployedOrigin, FilePlace, OperatorAction,
     OperatorCommand, Requester, RolloutError, RuntimeOverlay, RuntimeOverrides,
 };
+use judgement::traffic::Environment;
 use memory::clock;
 use memory::counters::{Counters, count};
 use memory::snapshot::OriginSettings;
-use relay::origin::OriginResolver;
+use relay::origin::{Connector, OriginResolver};
 use sidecar::{CommandReceipt, ResolvedRouting, Sidecar, SidecarHandle, SidecarStatus};
 
 /// Loads changed routing files, or reports why not.
@@ -32,6 +34,7 @@ pub struct Reloader {
     resolver: Arc<OriginResolver>,
     sidecar: SidecarHandle,
     counters: Arc<Counters>,
+    connector: Arc<Connector>,
 }
 
 /// All origins of all services.
@@ -125,10 +128,11 @@ impl Reloader {
         listeners: OwnListeners,
         resolver: Arc<OriginResolver>,
         sidecar: &SidecarHandle,
-        counters: &Arc<Counters>,
+        (counters, board): (&Arc<Counters>, &HealthBoard),
     ) -> Reloader {
         let (path, state) = (settings.routing.clone(), settings.state.clone());
-        Reloader { path, state, listeners, resolver, sidecar: sidecar.clone(), counters: counters.clone() }
+        let (counters, connector) = (counters.clone(), board.connector().clone());
+        Reloader { path, state, listeners, resolver, sidecar: sidecar.clone(), counters, connector }
     }
 
     pub async fn run(
@@ -232,6 +236,14 @@ impl Reloader {
         shown.ok().and_then(Result::ok).ok_or(ChangeError::Closing)
     }
 
+    /// Whether a side answers where these settings send it, and no worse than the other one.
+    async fn answers(&self, load: &ResolvedRouting, service: &str, side: Environment) -> Result<String, String> {
+        let config = load.routing.services.iter().find(|config| config.traffic.name == service);
+        let config = config.ok_or("is not in the routing file")?;
+        let pair = config.origins.each_ref().map(|origin| load.endpoints.get(origin).cloned().unwrap_or_default());
+        probe::can_serve(&self.connector, &pair, side, &config.plan.warm_up.path).await
+    }
+
     /// Applies a change on top of the file on disk, and has the sidecar take both or neither.
     async fn change(
         &self,
@@ -251,8 +263,12 @@ impl Reloader {
         let mut overs = shown.overs.clone();
         let over = overs.entry(service.clone()).or_default();
         let side = view.candidate;
+        let checked = match &change {
+            Change::Deploy { deploy, checked: true, .. } => Some(deploy.version.clone()),
+            _ => None,
+        };
         let (act, added) = match change {
-            Change::Deploy { deploy, origin } => {
+            Change::Deploy { deploy, origin, .. } => {
                 let instead_of = side.of(&config.urls).clone();
                 // The file's own is no other.
                 let origin = origin.filter(|origin| *origin != instead_of);
@@ -277,6 +293,13 @@ impl Reloader {
         }
         let origins = origins_of(&routing);
         let load = resolve(&self.resolver, routing).await;
+        if let Some(version) = checked {
+            self.answers(&load, &service, side).await.map_err(|why| ChangeError::DoesNotAnswer {
+                version,
+                side,
+                why,
+            })?;
+        }
         let command = OperatorCommand { service, by, act };
         let sidecar = self.sidecar.clone();
         let done = tokio::task::spawn_blocking(move || sidecar.command_with(command, load)).await;

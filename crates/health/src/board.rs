@@ -204,7 +204,7 @@ impl HealthBoard {
         Some((serving.clone(), pair.clone()))
     }
 
-    pub(super) fn connector(&self) -> &Arc<Connector> {
+    pub fn connector(&self) -> &Arc<Connector> {
         &self.0.connector
     }
 

@@ -23,6 +23,9 @@ pub struct MirrorReport {
     pub compared: u64,
     /// Copied requests that active itself did not answer, so that nothing could be compared.
     pub unanswered: u64,
+    /// Copied requests that were answered alike as far as their heads tell, with bodies that are compressed or too long.
+    #[serde(default)]
+    pub unread: u64,
     /// Since the process started: requests of which both sides were sent copies, and copies for which there was no room.
     pub copied: u64,
     pub dropped: u64,

@@ -1,5 +1,6 @@
 //! The bodies of POST and PUT. Their `action` field says what is requested.
 
+use serde::de::Error as _;
 use serde::{Deserialize, Deserializer, Serialize};
 use utoipa::ToSchema;
 
@@ -138,8 +139,8 @@ pub struct Rollback {
     #[schema(max_length = 128)]
     pub service: Option<String>,
     /// A version that was deployed before: it gets all of the traffic as soon as it has answered where it was.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    #[schema(pattern = "^[!-~]{1,128}$", example = "1.9.0")]
+    #[serde(skip_serializing_if = "Option::is_none", deserialize_with = "named_version")]
+    #[schema(pattern = "^[!-~]{1,128}$", example = "1.9.0", nullable = false)]
     pub to: Option<String>,
     /// Recorded in the journal.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -149,6 +150,17 @@ pub struct Rollback {
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(max_length = 500, pattern = r"^[^\x00-\x1f\x7f]*$")]
     pub initiator: Option<String>,
+}
+
+/// A version that is named, and not `null` or empty: a script whose variable is not set must not roll back to wherever.
+fn named_version<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<String>, D::Error> {
+    let version = String::deserialize(deserializer)?;
+    let is_one = (1..=128).contains(&version.len()) && version.bytes().all(|byte| byte.is_ascii_graphic());
+    if is_one {
+        Ok(Some(version))
+    } else {
+        Err(D::Error::custom("not a version: 1 to 128 printable characters without spaces"))
+    }
 }
 
 /// Deploys a version.

@@ -15,6 +15,8 @@ pub struct ShadowNews {
     pub comparison: u32,
     /// How many requests were answered by both sides, or by active alone.
     pub compared: u64,
+    /// How many more could not be compared, because their bodies are compressed or too long.
+    pub unread: u64,
     /// The time since the first of them was asked.
     pub lasted: Millis,
     /// How many kinds of differences there are, beyond what active shows against itself.

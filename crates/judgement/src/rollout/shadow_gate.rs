@@ -55,7 +55,14 @@ impl ServiceState {
         let compared = heard.map_or(0, |news| news.compared);
         if compared < step.requests {
             let (compared, wanted) = (grouped(compared), grouped(step.requests));
-            all.push(WaitReason::Mirror { because: format!("{compared} of {wanted} copied requests compared") });
+            let unread = heard.map_or(0, |news| news.unread);
+            let unread = match unread {
+                0 => String::new(),
+                _ => format!(", and {} with bodies that are compressed or too long", grouped(unread)),
+            };
+            all.push(WaitReason::Mirror {
+                because: format!("{compared} of {wanted} copied requests compared{unread}"),
+            });
         }
         if let Some(news) = heard.filter(|news| news.differences > gate.differences) {
             all.push(WaitReason::Mirror { because: news.too_many(gate) });

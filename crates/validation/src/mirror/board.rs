@@ -10,6 +10,7 @@ use serde_json_path::JsonPath;
 use crate::mirror::asking::Answers;
 use crate::mirror::comparing::compare;
 use crate::mirror::tally::Tally;
+use judgement::guard::evidence::grouped;
 use judgement::rollout::shadow::ShadowNews;
 use judgement::time::Millis;
 use judgement::traffic::Environment;
@@ -33,6 +34,8 @@ pub struct ComparisonKey {
     /// The candidate's URLs, and the version that the file gives it.
     urls: String,
     version: Option<String>,
+    /// What is not compared.
+    ignore: Box<[Box<str>]>,
 }
 
 #[derive(Debug)]
@@ -42,6 +45,7 @@ struct ServiceComparison {
     began: Millis,
     compared: u64,
     unanswered: u64,
+    unread: u64,
     tally: Tally,
 }
 
@@ -60,6 +64,7 @@ impl ComparisonKey {
             active: split.active,
             urls: candidate.of(&serving.origins).urls(),
             version: version.map(str::to_owned),
+            ignore: serving.terms.mirror.ignore.clone(),
         }
     }
 }
@@ -84,13 +89,18 @@ impl MirrorBoard {
         let mut all = self.0.lock();
         let known = all.get(&serving.name).is_some_and(|known| known.key == key);
         if !known {
-            let new = ServiceComparison { key, began, compared: 0, unanswered: 0, tally: Tally::default() };
+            let new = ServiceComparison { key, began, compared: 0, unanswered: 0, unread: 0, tally: Tally::default() };
             all.insert(serving.name.clone(), new);
         }
         let Some(comparison) = all.get_mut(&serving.name) else { return };
         match compared {
             None => {
                 comparison.unanswered += 1;
+                serving.mirrored.miss();
+            }
+            // The heads are alike, and that is all that is known.
+            Some(compared) if compared.unread && compared.differences.is_empty() => {
+                comparison.unread += 1;
                 serving.mirrored.miss();
             }
             Some(compared) => {
@@ -118,6 +128,7 @@ impl MirrorBoard {
                     rollout: key.rollout,
                     comparison: key.comparison,
                     compared: comparison.compared,
+                    unread: comparison.unread,
                     lasted: now.since(comparison.began),
                     differences,
                     worst,
@@ -147,6 +158,7 @@ impl MirrorBoard {
             lasted_ms: known.map_or(0, |known| clock::now().since(known.began).0),
             compared: known.map_or(0, |known| known.compared),
             unanswered: known.map_or(0, |known| known.unanswered),
+            unread: known.map_or(0, |known| known.unread),
             copied: serving.mirrored.copied(),
             dropped: serving.mirrored.dropped(),
             differences: groups.iter().filter(|group| group.counts).count() as u32,
@@ -162,6 +174,9 @@ impl ServiceComparison {
         let mut counting = self.tally.differences().into_iter().filter(|group| group.counts);
         let worst = counting.next();
         let rest = counting.count() as u32;
-        (rest + u32::from(worst.is_some()), worst.map(|worst| worst.text))
+        let (left_out, words) = (self.tally.left_out(), worst.map(|worst| worst.text));
+        let number = rest + u32::from(words.is_some()) + u32::from(left_out > 0);
+        let others = || format!("{} for which there was no room: `ignore` what always differs", grouped(left_out));
+        (number, words.or_else(|| (left_out > 0).then(others)))
     }
 }

@@ -4,7 +4,8 @@
 use std::collections::BTreeSet;
 
 use bytes::Bytes;
-use http::header::{CONTENT_TYPE, LOCATION};
+use http::HeaderValue;
+use http::header::{CONTENT_ENCODING, CONTENT_TYPE, LOCATION};
 use serde_json_path::JsonPath;
 
 use crate::mirror::asking::{Answer, Answers, Heard};
@@ -63,6 +64,8 @@ pub struct ComparedCopy {
     pub differences: Vec<Difference>,
     /// Active's own: the candidate does not differ from it there.
     pub noise: Vec<Difference>,
+    /// There are bodies of which nothing is known: compressed, or too long.
+    pub unread: bool,
     /// Active's and the candidate's, if both have answered.
     pub micros: Option<[u64; 2]>,
 }
@@ -85,6 +88,7 @@ pub fn compare(answers: &Answers, authorities: Authorities<'_>, ignore: &[JsonPa
     Some(ComparedCopy {
         differences: comparison.alone(own, again),
         noise: comparison.alone(again, own),
+        unread: answers.active.iter().chain([&answers.candidate]).flatten().any(|heard| is_unread(&heard.response)),
         micros: answers.candidate.as_ref().ok().map(|candidate| [first.micros, candidate.micros]),
     })
 }
@@ -110,7 +114,7 @@ impl Comparison<'_> {
             ((Ok(one), side), (Err(_), _)) => self.differences((&one.response, side), &Noise::default(), true),
             ((Ok(one), side), (Ok(other), of)) => {
                 let mut noise = Noise::default();
-                let (first, second) = without_long_bodies(&self.first.response, &other.response);
+                let (first, second) = without_unread_bodies(&self.first.response, &other.response);
                 self.pair(&first, &second, of).teach(&mut noise);
                 let is_stable = media_type(&first) == media_type(&second);
                 self.differences((&one.response, side), &noise, is_stable)
@@ -120,7 +124,7 @@ impl Comparison<'_> {
 
     /// All differences but those that are noise, each place once. `is_stable`: active's media type is the same each time.
     fn differences(&self, (found, side): (&OriginResponse, &str), noise: &Noise, is_stable: bool) -> Vec<Difference> {
-        let (first, second) = without_long_bodies(&self.first.response, found);
+        let (first, second) = without_unread_bodies(&self.first.response, found);
         let mut all: Vec<Difference> =
             self.pair(&first, &second, side).findings(noise, false).into_iter().map(classified).collect();
         let types = [&first, &second].map(media_type);
@@ -159,11 +163,18 @@ fn terms(ignore: &[JsonPath]) -> Parity {
     }
 }
 
-/// Of a body that was not read to its end nothing is known that could be compared.
-fn without_long_bodies(left: &OriginResponse, right: &OriginResponse) -> (OriginResponse, OriginResponse) {
-    let is_long = |answer: &OriginResponse| answer.length > answer.body.len() as u64;
+/// Whether the body was not read to its end, or is compressed although nobody asked for that.
+fn is_unread(answer: &OriginResponse) -> bool {
+    let is_plain = |coding: &HeaderValue| coding.as_bytes().eq_ignore_ascii_case(b"identity");
+    let is_encoded = answer.headers.get(CONTENT_ENCODING).is_some_and(|coding| !is_plain(coding));
+    let is_empty = answer.length == 0 && answer.body.is_empty();
+    answer.length > answer.body.len() as u64 || is_encoded && !is_empty
+}
+
+/// Of a body that is unread nothing is known that could be compared.
+fn without_unread_bodies(left: &OriginResponse, right: &OriginResponse) -> (OriginResponse, OriginResponse) {
     let (mut left, mut right) = (left.clone(), right.clone());
-    if is_long(&left) || is_long(&right) {
+    if is_unread(&left) || is_unread(&right) {
         for answer in [&mut left, &mut right] {
             (answer.body, answer.length) = (Bytes::new(), 0);
         }

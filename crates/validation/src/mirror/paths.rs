@@ -26,6 +26,17 @@ pub fn pattern(target: &str) -> String {
     out
 }
 
+/// A place in a document, with [`ID`] for members that look like identifiers: they are keys of a map, and no two documents
+/// have the same.
+pub fn place(place: &str) -> String {
+    let members = place.split('.').map(|member| {
+        let (name, rest) = member.split_at(member.find('[').unwrap_or(member.len()));
+        let name = if is_id(name.trim_matches('"')) { ID } else { name };
+        format!("{name}{rest}")
+    });
+    members.collect::<Vec<_>>().join(".")
+}
+
 /// A target as it is shown: its pattern, and the names in its query.
 pub fn shown(target: &str) -> String {
     let query = target.split_once('?').map(|(_, query)| query).unwrap_or_default();

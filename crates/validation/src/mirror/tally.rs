@@ -6,7 +6,7 @@ use std::collections::{BTreeMap, VecDeque};
 use crate::mirror::chance::at_least;
 use crate::mirror::comparing::{ComparedCopy, Difference, DifferenceKind};
 use crate::mirror::paths;
-use crate::mirror::words::{example, predicate};
+use crate::mirror::words::{example, predicate, redactor};
 use judgement::guard::evidence::grouped;
 use relay::proxy::mirror::CopiedRequest;
 use wire::{MirrorDifference, MirrorExample};
@@ -15,6 +15,8 @@ use wire::{MirrorDifference, MirrorExample};
 const MOST_PATHS: usize = 100;
 /// The kinds of differences on all paths together.
 const MOST_GROUPS: usize = 200;
+/// Of these, those that noise may open.
+const MOST_NOISE: usize = 100;
 /// A difference counts if equal sides would show it as one-sidedly less often than once in a hundred comparisons …
 const CHANCE: f64 = 0.01;
 /// … or if every request of a path shows it, of at least so many, and active never against itself.
@@ -64,7 +66,9 @@ struct GroupTally {
 impl Tally {
     /// Adds what a copy has shown. Whether the candidate differs in anything that counts.
     pub fn add(&mut self, request: &CopiedRequest, compared: &ComparedCopy) -> bool {
-        let pattern = paths::pattern(&request.target);
+        // A path or a member may be what the client has identified itself by.
+        let redactor = redactor(request);
+        let pattern = redactor.text(&paths::pattern(&request.target));
         let is_known = self.paths.contains_key(&pattern) || self.paths.len() < MOST_PATHS;
         let path = if is_known { pattern } else { paths::OTHERS.to_owned() };
         let tally = self.paths.entry(path.clone()).or_default();
@@ -72,8 +76,16 @@ impl Tally {
         if let Some(micros) = compared.micros {
             tally.time(micros);
         }
+        let hidden = |difference: &Difference| {
+            let place = redactor.text(&paths::place(&difference.place));
+            Difference { place, ..difference.clone() }
+        };
         for difference in &compared.differences {
-            let Some(group) = self.group(&path, difference) else { continue };
+            let difference = &hidden(difference);
+            let Some(group) = self.group(&path, difference, MOST_GROUPS) else {
+                self.left_out += u64::from(difference.kind.counts());
+                continue;
+            };
             group.seen += 1;
             if group.example.is_none() {
                 group.what = predicate(difference);
@@ -81,22 +93,22 @@ impl Tally {
             }
         }
         for difference in &compared.noise {
-            if let Some(group) = self.group(&path, difference) {
+            if let Some(group) = self.group(&path, &hidden(difference), MOST_NOISE) {
                 group.noise += 1;
             }
         }
         compared.differences.iter().any(|difference| difference.kind.counts())
     }
 
-    fn group(&mut self, path: &str, difference: &Difference) -> Option<&mut GroupTally> {
+    fn group(&mut self, path: &str, difference: &Difference, most: usize) -> Option<&mut GroupTally> {
         let key = (path.to_owned(), difference.kind, difference.place.clone());
-        if self.groups.len() >= MOST_GROUPS && !self.groups.contains_key(&key) {
-            self.left_out += 1;
+        if self.groups.len() >= most && !self.groups.contains_key(&key) {
             return None;
         }
         Some(self.groups.entry(key).or_default())
     }
 
+    /// Differences of the candidate for which there was no room. Nobody knows whether they are noise.
     pub const fn left_out(&self) -> u64 {
         self.left_out
     }

@@ -11,6 +11,8 @@ use wire::MirrorExample;
 
 /// In characters: the beginning of a value is enough to see what it is.
 const LONGEST_VALUE: usize = 80;
+/// In bytes. A value of a query that is shorter is not hidden where a response repeats it.
+const SHORTEST_VALUE: usize = 4;
 /// In characters. A place that is deeper is shown up to there.
 const LONGEST_PLACE: usize = 120;
 /// Members whose values are nobody's business, by a part of their names.
@@ -85,7 +87,7 @@ pub fn example(request: &CopiedRequest, difference: &Difference) -> MirrorExampl
         DifferenceKind::Body | DifferenceKind::NotJson | DifferenceKind::Empty => {
             value.split(": ").next().unwrap_or_default().to_owned()
         }
-        DifferenceKind::Location if value != "nothing" => redactor.text(&paths::shown(value)),
+        DifferenceKind::Location if value != "nothing" => redactor.text(&location(value)),
         _ if is_secret && value != "nothing" => HIDDEN.to_owned(),
         // What else is in a document is no part of the difference.
         _ if value.starts_with(['{', '[']) => type_of(value).to_owned(),
@@ -98,14 +100,30 @@ pub fn example(request: &CopiedRequest, difference: &Difference) -> MirrorExampl
     }
 }
 
+/// Where a redirect leads: its host, and its path as paths are shown.
+fn location(value: &str) -> String {
+    let scheme = value.split_once("://").filter(|(scheme, _)| scheme.bytes().all(|byte| byte.is_ascii_alphanumeric()));
+    let authority = scheme.map(|(scheme, _)| scheme.len() + 3).or_else(|| value.starts_with("//").then_some(2));
+    let host = authority.map_or(0, |begin| {
+        let rest = value.get(begin..).unwrap_or_default();
+        begin + rest.find(['/', '?', '#']).unwrap_or(rest.len())
+    });
+    let (host, path) = value.split_at(host);
+    let shown = paths::shown(&format!("/{}", path.trim_start_matches('/')));
+    if path.starts_with('/') { format!("{host}{shown}") } else { format!("{host}{}", shown.trim_start_matches('/')) }
+}
+
 fn looks_secret(place: &str) -> bool {
     let place = place.to_ascii_lowercase();
     SECRETS.iter().any(|secret| place.contains(secret))
 }
 
 /// What the client has sent that is its own: cookies, credentials, and the values in its query.
-fn redactor(request: &CopiedRequest) -> Redactor {
-    let mut secrets = Vec::new();
+pub fn redactor(request: &CopiedRequest) -> Redactor {
+    let query = request.target.split_once('?').map_or("", |(_, query)| query);
+    let values = query.split('&').map(|pair| pair.split_once('=').map_or(pair, |(_, value)| value));
+    // A shorter one is in every text.
+    let mut secrets: Vec<String> = values.filter(|value| value.len() >= SHORTEST_VALUE).map(str::to_owned).collect();
     for (name, value) in request.headers.iter().filter(|(name, _)| is_hidden(name)) {
         let Ok(value) = value.to_str() else { continue };
         secrets.push(value.to_owned());
@@ -116,4 +134,23 @@ fn redactor(request: &CopiedRequest) -> Redactor {
         }
     }
     Redactor::new(secrets)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_redirect_is_shown_with_its_host_and_without_the_values_of_its_query() {
+        for (value, shown) in [
+            ("http://shop.example/in?token=abc", "http://shop.example/in?token=***"),
+            ("https://shop.example", "https://shop.example"),
+            ("//shop.example/orders/1042", "//shop.example/orders/{id}"),
+            ("/login?next=http://x/", "/login?next=***"),
+            ("signin", "signin"),
+            ("", ""),
+        ] {
+            assert_eq!(location(value), shown);
+        }
+    }
 }

@@ -11,6 +11,8 @@ use judgement::traffic::split::turn;
 /// What a head takes, as a rule, in bytes.
 const USUAL_HEAD: usize = 1024;
 
+const METHOD_OVERRIDES: [&str; 3] = ["x-http-method-override", "x-http-method", "x-method-override"];
+
 impl Exchange<'_> {
     /// Copies the request if it changes nothing, active has answered it, and it is drawn.
     pub(super) fn copy_for_candidate(&self) {
@@ -38,6 +40,8 @@ impl Exchange<'_> {
         let is_answered = self.ctx.told.is_some() && self.ctx.refused.is_none() && !self.ctx.aborted;
         // Who has identified himself by his connection has not done so by another one.
         let is_anybodys = !self.is_own && !head::needs_own_connection(request);
-        is_safe && is_answered && is_anybodys && routed.was_actives() && request.find(COPY_MARK).is_none()
+        // Some frameworks take such a GET for what it says here.
+        let changes = METHOD_OVERRIDES.iter().any(|name| request.find(name).is_some());
+        is_safe && !changes && is_answered && is_anybodys && routed.was_actives() && request.find(COPY_MARK).is_none()
     }
 }

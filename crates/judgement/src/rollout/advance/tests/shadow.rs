@@ -40,6 +40,7 @@ impl Bench {
             rollout: self.durable().rollout,
             comparison,
             compared,
+            unread: 0,
             lasted: Millis::seconds(seconds),
             differences,
             worst: (differences > 0).then(|| "/api/cart lacks `total` in 37 of 40".to_owned()),
