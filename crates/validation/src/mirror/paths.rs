@@ -29,12 +29,26 @@ pub fn pattern(target: &str) -> String {
 /// A place in a document, with [`ID`] for members that look like identifiers: they are keys of a map, and no two documents
 /// have the same.
 pub fn place(place: &str) -> String {
-    let members = place.split('.').map(|member| {
-        let (name, rest) = member.split_at(member.find('[').unwrap_or(member.len()));
-        let name = if is_id(name.trim_matches('"')) { ID } else { name };
-        format!("{name}{rest}")
-    });
-    members.collect::<Vec<_>>().join(".")
+    let mut out = String::with_capacity(place.len());
+    let mut rest = place;
+    while !rest.is_empty() {
+        let quoted = rest.strip_prefix("[\"").and_then(|after| after.split_once("\"]"));
+        if let Some((member, after)) = quoted {
+            let shown = if is_id(member) { format!("[{ID}]") } else { format!("[\"{member}\"]") };
+            out.push_str(&shown);
+            rest = after;
+            continue;
+        }
+        // An index, or a name up to what follows it.
+        let begins = rest.find(|c| c != '.').unwrap_or(rest.len());
+        let end =
+            rest.get(begins + 1..).and_then(|behind| behind.find(['.', '['])).map_or(rest.len(), |at| begins + 1 + at);
+        let (dots, name) = rest.get(..end).unwrap_or(rest).split_at(begins);
+        out.push_str(dots);
+        out.push_str(if is_id(name) { ID } else { name });
+        rest = rest.get(end..).unwrap_or_default();
+    }
+    out
 }
 
 /// A target as it is shown: its pattern, and the names in its query.
@@ -65,6 +79,21 @@ fn is_id(segment: &str) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn members_that_are_identifiers_are_one_place() {
+        for (found, shown) in [
+            ("items[*].price", "items[*].price"),
+            (r#"carts["0a1b2c3d-0000-4000-8000-000000000001"].items[*]"#, "carts[{id}].items[*]"),
+            ("users.ann1234567890.name", "users.{id}.name"),
+            (r#"users["ann@shop.example"]"#, "users[{id}]"),
+            (r#"a["two words"].b"#, r#"a["two words"].b"#),
+            ("", ""),
+            ("[*].ä", "[*].ä"),
+        ] {
+            assert_eq!(place(found), shown);
+        }
+    }
 
     #[test]
     fn what_looks_like_an_identifier_is_one_and_words_stay() {

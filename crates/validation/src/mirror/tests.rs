@@ -225,3 +225,62 @@ fn a_copy_is_read_again_without_its_base_path_and_with_its_clients_host() {
     let preserving = Endpoint { preserves_host: true, ..plain };
     assert_eq!(&*copy.endpoint(&preserving).authority, "shop.test:8080");
 }
+
+/// A tally of answers to the same target, each compared with itself.
+fn tally(target: &str, answers: impl Iterator<Item = [String; 3]>) -> Tally {
+    let mut tally = Tally::default();
+    for [candidate, one, other] in answers {
+        tally.add(&request(target), &seen(json(&candidate), [json(&one), json(&other)], &[]).unwrap());
+    }
+    tally
+}
+
+#[test]
+fn a_map_by_identifiers_is_one_place() {
+    let cart = |turn: u32| format!(r#"{{"carts":{{"0a1b2c3d-0000-4000-8000-{turn:012}":{{"items":1}}}}}}"#);
+    let answers = (0..300).map(|turn| [cart(3 * turn), cart(3 * turn + 1), cart(3 * turn + 2)]);
+    let tally = tally("/dyn", answers);
+    assert_eq!(tally.left_out(), 0);
+    assert!(tally.differences().iter().all(|difference| !difference.counts), "{:?}", tally.differences());
+}
+
+#[test]
+fn noise_leaves_room_for_differences_and_what_has_none_is_counted() {
+    // Words that are no identifiers, and others each time.
+    let word = |turn: u32| {
+        let letter = |at: u32| char::from(b'a' + (turn / 26_u32.pow(at) % 26) as u8);
+        format!(r#"{{"w{}{}{}":1}}"#, letter(0), letter(1), letter(2))
+    };
+    let answers = (0..150).map(|turn| [r"{}".to_owned(), r"{}".to_owned(), word(turn)]);
+    let mut tally = tally("/noise", answers);
+    assert_eq!(tally.left_out(), 0, "noise is nobody's difference");
+    let (lacks, has) = (json(r"{}"), || json(r#"{"total":1}"#));
+    let copy = seen(lacks, [has(), has()], &[]).unwrap();
+    (0..10).for_each(|_| _ = tally.add(&request("/miss"), &copy));
+    let worst = &tally.differences()[0];
+    assert!(worst.counts && worst.text == "/miss lacks `total` in 10 of 10", "{worst:?}");
+    for turn in 0..300 {
+        tally.add(&request("/miss"), &seen(json(&word(1000 + turn)), [json(r"{}"), json(r"{}")], &[]).unwrap());
+    }
+    assert!(tally.left_out() > 0);
+}
+
+#[test]
+fn what_a_client_has_identified_itself_by_is_in_no_text() {
+    let doc = |value: u32| format!(r#"{{"abcdef":{{"a":{value}}},"url":"/k?q=QSECRETVAL&v={value}"}}"#);
+    let mut tally = Tally::default();
+    for _ in 0..5 {
+        let copy = seen(json(&doc(1)), [json(&doc(2)), json(&doc(2))], &[]).unwrap();
+        tally.add(&request("/k/abcdef?q=QSECRETVAL"), &copy);
+    }
+    let shown = format!("{:?}", tally.differences());
+    assert!(shown.contains("has another") && !shown.contains("abcdef") && !shown.contains("QSECRETVAL"), "{shown}");
+}
+
+#[test]
+fn a_body_that_is_compressed_all_the_same_is_unread() {
+    let mut packed = answer(200, "application/json", "zzz");
+    packed.as_mut().unwrap().response.headers.insert(http::header::CONTENT_ENCODING, HeaderValue::from_static("gzip"));
+    let copy = seen(packed, [json("{}"), json("{}")], &[]).unwrap();
+    assert!(copy.unread && copy.differences.is_empty(), "{copy:?}");
+}
