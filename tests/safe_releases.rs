@@ -96,7 +96,8 @@ fn a_promoted_version_is_judged_by_what_active_did_before_and_by_what_it_serves_
     // Both fail one in ten: who is to blame, nobody can tell.
     site.blue.does(one_fails_in(10));
     site.green.does(one_fails_in(10));
-    std::thread::sleep(Duration::from_secs(3));
+    let before = site.green.requests();
+    wait_until("hundreds have failed", SOON, || site.green.requests() >= before + 3000);
     assert!(!site.kinds().contains(&ChangeKind::Rollback), "{}", site.must(&["history"]));
     let (_, failed) = load.stop();
     assert!(failed > 0, "what both fail is not saved");

@@ -17,7 +17,7 @@ use sidecar::journal::{JournalEntry, JournalQuery};
 use wire::{ActionBody, Rollback};
 
 /// How many promotions back a version is looked for.
-const DEPLOYS: usize = 200;
+const PROMOTIONS: usize = 200;
 
 /// Rolls back: to the side that was replaced, or to the version that is named.
 ///
@@ -46,7 +46,7 @@ pub async fn roll_back(api: &Api, call: Call, rollback: Rollback) -> Result<Resp
     let query = |kind| JournalQuery {
         service: Some(service.clone()),
         kind: Some(kind),
-        limit: DEPLOYS,
+        limit: PROMOTIONS,
         ..JournalQuery::default()
     };
     let (promoted, deployed) = (query(ChangeKind::Promote), query(ChangeKind::Deploy));
@@ -107,7 +107,7 @@ fn place_of<'a>(
 ) -> Result<String, ApiError> {
     let found = promoted.find(|(_, release)| release.version.as_deref() == Some(version));
     let Some((at, Some(url))) = found.map(|(at, release)| (at, release.url.as_ref())) else {
-        let message = format!("`{version}` is not among the last {DEPLOYS} versions that were promoted");
+        let message = format!("`{version}` is not among the last {PROMOTIONS} versions that were promoted");
         return Err(ApiError::missing("no_such_version", message, "`cutover history --kind promote` lists them"));
     };
     let is_other = |release: &Release| release.version.as_deref() != Some(version);

@@ -57,16 +57,16 @@ impl UsualRate {
 
 /// Evidence that the candidate is better than active: the meter of errors with the sides exchanged.
 #[derive(Clone, Debug)]
-pub struct MirroredMeter {
+pub struct ExchangedMeter {
     meter: EvidenceMeter,
     /// Active's and the candidate's counts at the last look.
     last: Option<(Millis, [AnswerCounts; 2])>,
 }
 
-impl MirroredMeter {
-    pub fn new(policy: &GuardPolicy) -> MirroredMeter {
+impl ExchangedMeter {
+    pub fn new(policy: &GuardPolicy) -> ExchangedMeter {
         let planned = policy.evidence.unwrap_or(EvidenceBudget::STANDARD).planned;
-        MirroredMeter { meter: EvidenceMeter::of_rates(1.0, planned), last: None }
+        ExchangedMeter { meter: EvidenceMeter::of_rates(1.0, planned), last: None }
     }
 
     /// Takes in active's and the candidate's counts, at the first look and at every tick of the grid.

@@ -14,7 +14,7 @@ use crate::guard::evidence::{
 };
 use crate::guard::window::{JudgedTotals, WindowSample};
 use crate::guard::{EvidenceBudget, GuardPolicy, InsufficientReason, Judgement, Observation, Verdict, judge};
-use crate::rollout::active_baseline::MirroredMeter;
+use crate::rollout::active_baseline::ExchangedMeter;
 use crate::rollout::caution::{Caution, CautionChange};
 use crate::rollout::judged_scope::{Findings, JudgedScope, ScopeContext, WatchedService};
 use crate::time::Millis;
@@ -46,7 +46,7 @@ pub struct ServiceWatch {
     standstill: Option<Standstill>,
     spared: bool,
     /// Whether the candidate is better.
-    mirror: MirroredMeter,
+    exchanged: ExchangedMeter,
     resolved: Resolution,
     /// None before the first response.
     comparison: Option<SidesComparison>,
@@ -153,7 +153,7 @@ impl ServiceWatch {
             caution: Caution::default(),
             standstill: None,
             spared: false,
-            mirror: MirroredMeter::new(policy),
+            exchanged: ExchangedMeter::new(policy),
             resolved: Resolution::default(),
             comparison: None,
             compared_at: Millis::ZERO,
@@ -247,7 +247,7 @@ impl ServiceWatch {
 
     /// Whether the candidate is better, and how the two sides differ.
     fn compare(&mut self, now: Millis, weight: Weight, sides: [&JudgedTotals; 2]) {
-        self.mirror.look(now, sides.map(|side| side.counts));
+        self.exchanged.look(now, sides.map(|side| side.counts));
         let compared = self.comparison.get_or_insert_with(|| SidesComparison::new(now, weight, sides));
         compared.take(now, weight, sides);
         if now.since(self.compared_at) >= RESOLVE {
@@ -275,7 +275,7 @@ impl ServiceWatch {
         sides: [&JudgedTotals; 2],
     ) -> Option<[WindowSample; 2]> {
         let sure = 1.0 / budget?.alpha;
-        let recent = self.scopes.first().filter(|_| self.mirror.evidence() >= sure)?.recent(now, RECENT, sides)?;
+        let recent = self.scopes.first().filter(|_| self.exchanged.evidence() >= sure)?.recent(now, RECENT, sides)?;
         let [active, candidate] = &recent;
         // More than a verdict needs, and the candidate does not fail so.
         (active.failed >= LEAST_BAD && 2 * active.failed > active.answers && 4 * candidate.failed < candidate.answers)
@@ -385,7 +385,7 @@ impl ServiceWatch {
             broken,
             resolution,
             enough,
-            better: self.mirror.evidence(),
+            better: self.exchanged.evidence(),
             alone: seen.weight == Weight::FULL,
             asked_for: requests >= seen.wanted,
         };

@@ -89,7 +89,7 @@ impl Tally {
             group.seen += 1;
             if group.example.is_none() {
                 group.what = predicate(difference);
-                group.example = Some(example(request, difference));
+                group.example = Some(example(request, difference, &redactor));
             }
         }
         for difference in &compared.noise {

@@ -79,8 +79,7 @@ fn type_of(shown: &str) -> &'static str {
 }
 
 /// What is shown of a difference: without what the client has identified itself by, and without values that look secret.
-pub fn example(request: &CopiedRequest, difference: &Difference) -> MirrorExample {
-    let redactor = redactor(request);
+pub fn example(request: &CopiedRequest, difference: &Difference, redactor: &Redactor) -> MirrorExample {
     let is_secret = looks_secret(&difference.place);
     let shown = |value: &str| match difference.kind {
         // The beginning of a page may hold anything: only its size is shown.

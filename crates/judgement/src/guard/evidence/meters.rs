@@ -177,11 +177,10 @@ impl EvidenceMeters {
             self.past.turn(now);
             return;
         }
-        let since = *self.alone.get_or_insert(now);
-        if now.since(since) >= STANDS {
-            self.before = None;
-        } else if self.before.is_none() {
-            self.before = self.past.worst();
+        match self.alone {
+            None => (self.alone, self.before) = (Some(now), self.past.worst()),
+            Some(since) if now.since(since) >= STANDS => self.before = None,
+            Some(_) => {}
         }
     }
 
