@@ -93,6 +93,8 @@ fn record(bencher: Bencher) {
         class: ResponseClass::Success,
         failure: None,
         is_refusal: false,
+        body: None,
+        is_loop: false,
         client: 0,
         upstream_micros: 12_345,
         request_micros: 12_400,

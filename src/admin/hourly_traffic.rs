@@ -138,6 +138,8 @@ mod tests {
             class,
             failure,
             is_refusal: false,
+            body: None,
+            is_loop: false,
             client: 0,
             upstream_micros: 2000,
             request_micros: 2000,

@@ -208,6 +208,8 @@ mod tests {
             class: ResponseClass::Success,
             failure: None,
             is_refusal: false,
+            body: None,
+            is_loop: false,
             client: 0,
             upstream_micros: 2000,
             request_micros: 2000,

@@ -10,6 +10,7 @@ pub mod levels;
 pub mod long_window;
 mod metric;
 pub mod outside_metric;
+pub mod shape;
 pub mod trigger;
 pub mod window;
 

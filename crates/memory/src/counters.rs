@@ -224,13 +224,24 @@ impl Counters {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use judgement::guard::window::{AnswerCounts, ClientImpact, JudgedTotals};
+    use judgement::guard::shape::{BodyShape, MediaKind, Oddity, ShapeMemory};
+    use judgement::guard::window::{AnswerCounts, CLIENTS, ClientImpact, JudgedTotals};
     use judgement::time::Millis;
 
     fn outcome(status: u16) -> AttemptOutcome {
         let failure = (status >= 500).then(|| AttemptFailure::of_status(status));
         let (class, is_refusal) = (ResponseClass::of_status(status), status == 404);
-        AttemptOutcome { class, failure, is_refusal, client: 3, upstream_micros: 1000, request_micros: 2000 }
+        let (body, is_loop) = (None, false);
+        AttemptOutcome {
+            class,
+            failure,
+            is_refusal,
+            body,
+            is_loop,
+            client: 3,
+            upstream_micros: 1000,
+            request_micros: 2000,
+        }
     }
 
     #[test]
@@ -277,6 +288,28 @@ mod tests {
         assert_eq!((totals.cohorts.sent[1], totals.cohorts.ended[1]), (2, 1));
         let seen = route.seen(side).unwrap();
         assert_eq!((seen.rescued, seen.hurt, seen.turned_away), (2, 4, 2), "Prometheus sees them all");
+    }
+
+    #[test]
+    fn a_response_is_odd_by_what_is_usual_on_its_route() {
+        let route = RouteCounters::new(2);
+        let answer = |side: Environment, media: MediaKind, is_loop: bool| {
+            let body = Some(BodyShape { media, length: Some(1000), waited: Millis::ZERO });
+            let outcome = AttemptOutcome { body, is_loop, ..outcome(200) };
+            route.record(Shard(1), side, true, outcome);
+            route.totals(side)
+        };
+        assert_eq!(answer(Environment::Green, MediaKind::Html, false).odd, [0; CLIENTS], "nothing is known yet");
+        for _ in 0..300 {
+            answer(Environment::Blue, MediaKind::Json, false);
+        }
+        let memory = ShapeMemory::new(Millis::ZERO, &route.totals(Environment::Blue).shapes);
+        route.set_usual(memory.usual());
+        assert_eq!(answer(Environment::Green, MediaKind::Json, false).odd, [0; CLIENTS]);
+        let totals = answer(Environment::Green, MediaKind::Html, false);
+        assert_eq!((totals.odd[3], totals.oddities[Oddity::Media as usize]), (1, 1));
+        let totals = answer(Environment::Green, MediaKind::Json, true);
+        assert_eq!((totals.odd[3], totals.oddities[Oddity::Loop as usize]), (2, 1));
     }
 
     #[test]

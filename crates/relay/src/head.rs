@@ -47,7 +47,7 @@ pub use http2::{
     write_http2_trailers, write_trailers,
 };
 pub use ids::IdGenerator;
-pub use origin_urls::{Front, may_name_origin};
+pub use origin_urls::{Front, leads_back, may_name_origin};
 pub use redirect::redirect_to_https;
 pub use request::{RequestChange, write_request};
 pub use request_view::{host_as_sent, is_repeatable};

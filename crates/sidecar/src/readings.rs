@@ -2,8 +2,15 @@
 
 use std::collections::HashMap;
 
+use judgement::guard::shape::ShapeMemory;
 use judgement::guard::window::JudgedTotals;
+use judgement::time::Millis;
+use judgement::traffic::Environment;
+use memory::counters::RouteCounters;
 use memory::snapshot::ServedService;
+
+/// What active's responses look like is looked at this often.
+const LEARNT: Millis = Millis(500);
 
 /// The judged totals of every live service's routes, as last read.
 #[derive(Debug, Default)]
@@ -14,6 +21,25 @@ pub struct CounterReadings(HashMap<String, Vec<Reading>>);
 struct Reading {
     activity: u64,
     totals: Option<[JudgedTotals; 2]>,
+    /// What active's responses look like, and who that was.
+    shapes: Option<(Environment, ShapeMemory)>,
+    /// When that was last looked at.
+    looked: Millis,
+}
+
+impl Reading {
+    /// Tells the route what is usual for active, a few times a second.
+    fn learn(&mut self, now: Millis, active: Environment, route: &RouteCounters) {
+        let Some(totals) = &self.totals else { return };
+        let seen = &active.of(totals).shapes;
+        match &mut self.shapes {
+            Some((side, _)) if *side == active && now.since(self.looked) < LEARNT => return,
+            Some((side, memory)) if *side == active => memory.look(now, seen),
+            shapes => *shapes = Some((active, ShapeMemory::new(now, seen))),
+        }
+        self.looked = now;
+        self.shapes.iter().for_each(|(_, memory)| route.set_usual(memory.usual()));
+    }
 }
 
 impl CounterReadings {
@@ -30,8 +56,14 @@ impl CounterReadings {
         }
     }
 
-    /// The current totals of a service's routes. Only routes that have changed are read in full.
-    pub fn read(&mut self, serving: &ServedService) -> Vec<Option<[JudgedTotals; 2]>> {
+    /// The current totals of a service's routes. Only routes that have changed are read in full. `active`: by whose responses
+    /// others are odd.
+    pub fn read(
+        &mut self,
+        now: Millis,
+        active: Environment,
+        serving: &ServedService,
+    ) -> Vec<Option<[JudgedTotals; 2]>> {
         if !self.0.contains_key(&serving.name) {
             self.0.insert(serving.name.clone(), vec![Reading::default(); serving.routes.len()]);
         }
@@ -40,7 +72,8 @@ impl CounterReadings {
             // Read before the totals, so that what happens in between is read twice rather than missed.
             let activity = route.activity();
             if activity != reading.activity {
-                *reading = Reading { activity, totals: route.judged() };
+                (reading.activity, reading.totals) = (activity, route.judged());
+                reading.learn(now, active, route);
             }
             reading.totals.clone()
         });
@@ -64,7 +97,6 @@ mod tests {
     use super::*;
     use crate::{CurrentRouting, ResolvedRouting};
     use config::routing_text;
-    use judgement::traffic::Environment;
     use memory::counters::{AttemptOutcome, Counters, ResponseClass, Shard};
 
     /// Services `a` and `b`, each with the routes `default`, `one` and `two`.
@@ -87,6 +119,8 @@ mod tests {
             class: ResponseClass::Success,
             failure: None,
             is_refusal: false,
+            body: None,
+            is_loop: false,
             client: 0,
             upstream_micros: 1000,
             request_micros: 1000,
@@ -113,11 +147,11 @@ mod tests {
         for (at, step) in steps.iter().enumerate() {
             step();
             let fresh: Vec<_> = shop.routes.iter().map(|route| route.judged()).collect();
-            assert_eq!(readings.read(&shop), fresh, "after step {at}");
-            assert_eq!(readings.read(&shop), fresh, "read again after step {at}");
+            assert_eq!(readings.read(Millis::ZERO, Environment::Blue, &shop), fresh, "after step {at}");
+            assert_eq!(readings.read(Millis::ZERO, Environment::Blue, &shop), fresh, "read again after step {at}");
         }
         route.record(Shard(0), green, false, good());
-        let known = readings.read(&shop);
+        let known = readings.read(Millis::ZERO, Environment::Blue, &shop);
         assert_eq!(known[1], route.judged(), "what is not judged is no news");
     }
 
@@ -126,8 +160,8 @@ mod tests {
         let counters = Counters::new(1);
         let [shop, other] = serving(&counters);
         let mut readings = CounterReadings::default();
-        readings.read(&shop);
-        readings.read(&other);
+        readings.read(Millis::ZERO, Environment::Blue, &shop);
+        readings.read(Millis::ZERO, Environment::Blue, &other);
         readings.keep(&["b".to_owned()]);
         assert_eq!(readings.0.keys().collect::<Vec<_>>(), ["b"]);
         readings.forget();

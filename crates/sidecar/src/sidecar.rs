@@ -215,7 +215,8 @@ impl Sidecar {
         let live: Vec<String> = self.state.live().map(str::to_owned).collect();
         for service in &live {
             let Some(serving) = self.placed.serving(service) else { continue };
-            let routes = checked(self.readings.read(serving), self.counters.health_failures(service));
+            let active = self.state.active_of(service).unwrap_or(Environment::Blue);
+            let routes = checked(self.readings.read(now, active, serving), self.counters.health_failures(service));
             let event = Event::Counted { service: service.clone(), routes, on_grid };
             self.apply(event, now);
             self.show(service);

@@ -4,7 +4,7 @@ use judgement::guard::EvidenceBudget;
 
 use crate::bound;
 use crate::runs::RunSpec;
-use crate::worlds::{ColdStarts, FaultKind, FaultModel, LatencyModel, RefusalModel, World};
+use crate::worlds::{ColdStarts, FaultKind, FaultModel, LatencyModel, Unwanted, UnwantedModel, World};
 
 /// What a cell's cost is counted in.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -32,6 +32,8 @@ pub const ROUTES: &str = "One route of ten fails, 1,000 requests/s, 10 %";
 pub const LATENCY: &str = "Slow candidates, 1,000 requests/s, 10 %";
 pub const OTHER_LATENCY: &str = "Slow candidates at other loads";
 pub const REFUSALS: &str = "Candidates that refuse their clients, 1,000 requests/s, 10 %: refusals, not failures";
+pub const ODD: &str =
+    "Candidates whose responses have an unusual shape, 1,000 requests/s, 10 %: neither failures nor refusals";
 pub const ALONE: &str = "Promoted, 1,000 requests/s: the candidate has all of the traffic, after 60 s at 50 %";
 pub const UNCOVERED: &str = "Not covered: faults that creep";
 
@@ -126,16 +128,7 @@ pub fn all(runs: usize) -> Vec<FaultCell> {
             let world = world.with_latency(LatencyModel::default()).with_fault(at, FaultKind::Slower(2.0));
             cells.push(FaultCell::new(OTHER_LATENCY, name, world, runs.min(50)));
         }
-        for (what, routes, share) in
-            [("all are", 1, 1.0), ("30 % are", 1, 0.3), ("all of one route of ten are", 10, 1.0)]
-        {
-            let name = format!("{what} refused, {when}");
-            let usual = RefusalModel { base: 0.05, ratio: 1.0, drifts: false, crawler: 0.0 };
-            let world = World { routes, ..World::reference(&name) }.with_refusals(usual);
-            let mut world = world.with_fault(at, FaultKind::Refuses(share));
-            world.fault.iter_mut().for_each(|fault| fault.route = (routes > 1).then_some(3));
-            cells.push(FaultCell::new(REFUSALS, name, world, runs.min(50)));
-        }
+        cells.extend(unwanted(runs, at, when));
         let name = format!("1 % more fail each minute, from {when}");
         let world = World::reference(&name).with_fault(at, FaultKind::Creeps(0.01));
         cells.push(FaultCell::new(UNCOVERED, name, world, runs));
@@ -146,8 +139,28 @@ pub fn all(runs: usize) -> Vec<FaultCell> {
     let world = World::reference(&name).with_latency(latency).with_fault(0, FaultKind::Slower(2.0));
     cells.push(FaultCell::new(OTHER_LATENCY, name, world, runs.min(50)));
     cells.extend(promoted(runs));
-    let order = [REFERENCE, RATES, WEIGHTS, ROUTES, LATENCY, OTHER_LATENCY, REFUSALS, ALONE, UNCOVERED];
+    let order = [REFERENCE, RATES, WEIGHTS, ROUTES, LATENCY, OTHER_LATENCY, REFUSALS, ODD, ALONE, UNCOVERED];
     cells.sort_by_key(|cell| order.iter().position(|group| *group == cell.group));
+    cells
+}
+
+/// What no rule of failures sees.
+fn unwanted(runs: usize, at: u64, when: &str) -> Vec<FaultCell> {
+    let mut cells = Vec::new();
+    let kinds =
+        [(REFUSALS, Unwanted::Refusals, 0.05, "refused"), (ODD, Unwanted::OddResponses, 0.005, "of another shape")];
+    for (group, kind, base, word) in kinds {
+        for (what, routes, share) in
+            [("all are", 1, 1.0), ("30 % are", 1, 0.3), ("all of one route of ten are", 10, 1.0)]
+        {
+            let name = format!("{what} {word}, {when}");
+            let usual = UnwantedModel { what: kind, base, ratio: 1.0, drifts: false, crawler: 0.0 };
+            let world = World { routes, ..World::reference(&name) }.with_unwanted(usual);
+            let mut world = world.with_fault(at, FaultKind::Unwanted(share));
+            world.fault.iter_mut().for_each(|fault| fault.route = (routes > 1).then_some(3));
+            cells.push(FaultCell::new(group, name, world, runs.min(50)));
+        }
+    }
     cells
 }
 

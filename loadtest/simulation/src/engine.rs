@@ -11,7 +11,7 @@ use judgement::rollout::{Effect, Event, OperatorAction, OperatorCommand, Request
 use crate::dice::Dice;
 use crate::judge::{PendingAnswer, RequestClass, SimulatedJudge, Watcher, slot, weight};
 use crate::peer_rules::SecondCounts;
-use crate::worlds::{Scene, SideConditions, TICK, TickConditions, World};
+use crate::worlds::{Scene, SideConditions, TICK, TickConditions, UnwantedModel, World};
 
 /// What active has answered before the rollout: a minute at 50 requests/s.
 const HISTORY: u64 = 3000;
@@ -141,8 +141,8 @@ impl<'a> Engine<'a> {
                 let (fails, mean) = (air.fails, self.expected(class, step));
                 let drawn = self.draw(mean, fails, sky.cluster, class, route);
                 self.settle(class, route, drawn, step, sky);
-                let groups = self.draw_refused(air.refused, drawn.0 - drawn.1);
-                self.refuse(class, route, &groups, sky);
+                let groups = self.draw_unwanted(air.unwanted, drawn.0 - drawn.1);
+                self.spoil(class, route, &groups, sky);
             }
         }
         if let Some((side, rate, fails)) = sky.client {
@@ -155,23 +155,24 @@ impl<'a> Engine<'a> {
             let class = if side == 0 { RequestClass::Active } else { RequestClass::Rescuable };
             let n = self.dice.poisson(rate * step as f64 / 1000.0);
             self.settle(class, 0, (n, 0), step, sky);
-            self.refuse(class, 0, &vec![CRAWLER; n as usize], sky);
+            self.spoil(class, 0, &vec![CRAWLER; n as usize], sky);
         }
     }
 
-    /// Of so many good answers, those that refuse their clients.
-    fn draw_refused(&mut self, refused: f64, good: u32) -> Vec<usize> {
-        if refused == 0.0 {
+    /// Of so many good answers, those that their clients do not want.
+    fn draw_unwanted(&mut self, share: f64, good: u32) -> Vec<usize> {
+        if share == 0.0 {
             return Vec::new();
         }
-        let n = (0..good).filter(|_| self.dice.chance(refused)).count();
+        let n = (0..good).filter(|_| self.dice.chance(share)).count();
         (0..n).map(|_| self.dice.below(CLIENTS as u64) as usize).collect()
     }
 
-    fn refuse(&mut self, class: RequestClass, route: usize, groups: &[usize], sky: &TickConditions) {
+    fn spoil(&mut self, class: RequestClass, route: usize, groups: &[usize], sky: &TickConditions) {
+        let Some(UnwantedModel { what, .. }) = self.scene.world.unwanted else { return };
         let from = self.now;
         for judge in self.judges.iter_mut().filter(|judge| judge.watches(from)) {
-            judge.refuse(class, route, groups, sky.broken.is_some());
+            judge.spoil(what, (class, route), groups, sky.broken.is_some());
         }
     }
 

@@ -1,7 +1,7 @@
 //! The worlds in which nothing is wrong with the candidate, and some that no judge of this kind can tell from those.
 
 use crate::runs::{RunSpec, budget};
-use crate::worlds::{ColdStarts, ErrorModel, ErrorShape, LatencyModel, RefusalModel, StallModel, World};
+use crate::worlds::{ColdStarts, ErrorModel, ErrorShape, LatencyModel, StallModel, Unwanted, UnwantedModel, World};
 
 pub struct HealthyWorld {
     pub world: World,
@@ -67,7 +67,7 @@ pub fn all(runs: usize, length: u64) -> Vec<HealthyWorld> {
             None,
         ),
     ];
-    let worlds = worlds.into_iter().chain(refusals(length)).chain(stalls(length)).chain(promoted(length));
+    let worlds = worlds.into_iter().chain(unwanted(length)).chain(stalls(length)).chain(promoted(length));
     let healthy = worlds.map(|(world, target)| {
         let runs = if target.is_some() { runs } else { runs.div_ceil(4) };
         let spec = RunSpec {
@@ -81,18 +81,27 @@ pub fn all(runs: usize, length: u64) -> Vec<HealthyWorld> {
     healthy.collect()
 }
 
-/// Both sides refuse clients, as sites do.
-fn refusals(length: u64) -> impl Iterator<Item = (World, Option<f64>)> {
-    let usual = RefusalModel { base: 0.05, ratio: 1.0, drifts: false, crawler: 0.0 };
-    let models = [
+/// Both sides refuse clients, as sites do, or have responses of unusual shapes.
+fn unwanted(length: u64) -> impl Iterator<Item = (World, Option<f64>)> {
+    let usual = UnwantedModel { what: Unwanted::Refusals, base: 0.05, ratio: 1.0, drifts: false, crawler: 0.0 };
+    let refusals = [
         ("5 % on both sides", usual),
-        ("20 % on both sides", RefusalModel { base: 0.2, ..usual }),
-        ("0.3 to 6 % on both sides, drifting", RefusalModel { base: 0.003, drifts: true, ..usual }),
-        ("2 % and 8 %: tolerated", RefusalModel { base: 0.02, ratio: 4.0, ..usual }),
-        ("1 %, and a crawler of 10 requests/s on one side", RefusalModel { base: 0.01, crawler: 10.0, ..usual }),
+        ("20 % on both sides", UnwantedModel { base: 0.2, ..usual }),
+        ("0.3 to 6 % on both sides, drifting", UnwantedModel { base: 0.003, drifts: true, ..usual }),
+        ("2 % and 8 %: tolerated", UnwantedModel { base: 0.02, ratio: 4.0, ..usual }),
+        ("1 %, and a crawler of 10 requests/s on one side", UnwantedModel { base: 0.01, crawler: 10.0, ..usual }),
     ];
-    let world = move |(name, model)| World::healthy(&format!("refusals, {name}"), length).with_refusals(model);
-    models.into_iter().map(move |model| (world(model), Some(0.001)))
+    let usual = UnwantedModel { what: Unwanted::OddResponses, base: 0.005, ..usual };
+    let odd = [
+        ("0.5 % on both sides", usual),
+        ("4 % on both sides", UnwantedModel { base: 0.04, ..usual }),
+        ("none, and 4 % are new: tolerated", UnwantedModel { base: 0.0005, ratio: 80.0, ..usual }),
+        ("0.3 to 6 % on both sides, drifting", UnwantedModel { base: 0.003, drifts: true, ..usual }),
+        ("0.5 %, and a crawler of 10 requests/s on one side", UnwantedModel { crawler: 10.0, ..usual }),
+    ];
+    let named = |prefix: &'static str| move |(name, model): (&str, UnwantedModel)| (format!("{prefix}, {name}"), model);
+    let models = refusals.map(named("refusals")).into_iter().chain(odd.map(named("odd responses")));
+    models.map(move |(name, model)| (World::healthy(&name, length).with_unwanted(model), Some(0.001)))
 }
 
 /// The candidate has all of the traffic after a quarter of the time: nothing is left to compare it with.
@@ -105,7 +114,7 @@ fn promoted(length: u64) -> impl Iterator<Item = (World, Option<f64>)> {
     let errors = |name: &str, rate, shape| base(name).with_errors(rate, shape);
     let latency = |name: &str, latency| base(name).with_latency(latency);
     let bursts = ErrorShape::Bursts { every: 60.0, apart: 0.0 };
-    let usual = RefusalModel { base: 0.05, ratio: 1.0, drifts: false, crawler: 0.0 };
+    let usual = UnwantedModel { what: Unwanted::Refusals, base: 0.05, ratio: 1.0, drifts: false, crawler: 0.0 };
     let plain = LatencyModel::default();
     let stalls = StallModel { every: Some(30.0), load: 0.0, side: 1 };
     [
@@ -115,8 +124,8 @@ fn promoted(length: u64) -> impl Iterator<Item = (World, Option<f64>)> {
         errors("clustered, three within 60 ms", 0.001, ErrorShape::Clustered(3.0)),
         errors("shared bursts", 0.001, bursts),
         World { posts: 1.0, ..errors("shared bursts, and nothing can be rescued", 0.001, bursts) },
-        base("refusals of 5 %").with_refusals(usual),
-        base("refusals of 0.3 to 6 %, drifting").with_refusals(RefusalModel { base: 0.003, drifts: true, ..usual }),
+        base("refusals of 5 %").with_unwanted(usual),
+        base("refusals of 0.3 to 6 %, drifting").with_unwanted(UnwantedModel { base: 0.003, drifts: true, ..usual }),
         latency("latency", plain),
         latency("shared spikes × 5", LatencyModel { spikes: true, ..plain }),
         latency("cold starts by instance", LatencyModel { cold: ColdStarts::Instances, ..plain }),

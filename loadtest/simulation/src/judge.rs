@@ -10,7 +10,7 @@ use judgement::traffic::split::Weight;
 use memory::counters::RescueBudget;
 
 use crate::dice::Dice;
-use crate::worlds::{TickConditions, World};
+use crate::worlds::{TickConditions, Unwanted, World};
 
 /// After a rollback so many milliseconds of requests are still under way to the candidate.
 pub const LAG: u64 = 50;
@@ -53,8 +53,8 @@ pub struct RolloutCost {
     pub hurt: u64,
     /// Answers that the fault made late.
     pub slow: u64,
-    /// Requests that it refused.
-    pub refused: u64,
+    /// Requests that it refused, or answered oddly.
+    pub unwanted: u64,
     /// Requests that caution sent to active, in all.
     pub turned_away: u64,
 }
@@ -224,16 +224,19 @@ impl SimulatedJudge {
         }
     }
 
-    /// So many of the last answers of a class refused clients of these groups. `fault`: it is on.
-    pub fn refuse(&mut self, class: RequestClass, route: usize, groups: &[usize], fault: bool) {
+    /// So many of the last answers of a class and a route were not what clients of these groups want. `fault`: it is on.
+    pub fn spoil(&mut self, what: Unwanted, (class, route): (RequestClass, usize), groups: &[usize], fault: bool) {
         let totals = self.totals(route, class.side());
         totals.clients = u64::MAX;
+        let counts = match what {
+            Unwanted::Refusals => &mut totals.refusals,
+            Unwanted::OddResponses => &mut totals.odd,
+        };
         for group in groups {
-            let refused = &mut totals.refusals[*group];
-            *refused = refused.wrapping_add(1);
+            counts[*group] = counts[*group].wrapping_add(1);
         }
         if fault && class != RequestClass::Active {
-            self.cost.refused += groups.len() as u64;
+            self.cost.unwanted += groups.len() as u64;
         }
     }
 

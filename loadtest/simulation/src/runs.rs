@@ -87,9 +87,10 @@ pub fn run(world: &World, spec: &RunSpec, replicate: usize, mut dice: Dice) -> S
     engine.run(length);
 
     let seen = |judge: &SimulatedJudge| {
-        let RolloutCost { failed, hurt, slow, refused, turned_away } = judge.cost;
-        // What is refused is seen by its client, and no failure to those who count them.
-        let [failed, hurt, slow, turned_away] = [failed + refused, hurt + refused, slow, turned_away].map(|n| n as f64);
+        let RolloutCost { failed, hurt, slow, unwanted, turned_away } = judge.cost;
+        // What is unwanted is seen by its client, and no failure to those who count them.
+        let [failed, hurt, slow, turned_away] =
+            [failed + unwanted, hurt + unwanted, slow, turned_away].map(|n| n as f64);
         let end = judge.end.as_ref();
         // Before the fault means decided before it: its lag does not count.
         let lag = |end: &RolloutEnd| if end.at - LAG <= onset { LAG } else { 0 };

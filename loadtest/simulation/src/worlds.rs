@@ -22,7 +22,7 @@ pub struct World {
     pub errors: ErrorModel,
     /// `None`: every request is answered at once, and only failures are looked at: the judge sees no latency.
     pub latency: Option<LatencyModel>,
-    pub refusals: Option<RefusalModel>,
+    pub unwanted: Option<UnwantedModel>,
     pub fault: Option<FaultModel>,
 }
 
@@ -100,10 +100,20 @@ pub struct StallModel {
     pub side: usize,
 }
 
-/// How requests are refused (4xx, redirects) while nothing is wrong with the candidate. Clients are spread over all groups.
+/// What clients do not want, and is no failure.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Unwanted {
+    /// 4xx, redirects.
+    Refusals,
+    /// Other media types, lengths, slow bodies.
+    OddResponses,
+}
+
+/// How often that comes while nothing is wrong with the candidate. Clients are spread over all groups.
 #[derive(Clone, Copy, Debug)]
-pub struct RefusalModel {
-    /// The share that active refuses.
+pub struct UnwantedModel {
+    pub what: Unwanted,
+    /// Active's share.
     pub base: f64,
     /// The candidate's share is so many times that.
     pub ratio: f64,
@@ -147,8 +157,8 @@ pub enum FaultKind {
     Hangs(f64),
     /// The share that fails grows by so much a minute.
     Creeps(f64),
-    /// This share is refused.
-    Refuses(f64),
+    /// This share is what the world's [`UnwantedModel`] counts.
+    Unwanted(f64),
 }
 
 impl World {
@@ -162,7 +172,7 @@ impl World {
             plan: vec![(0, 10.0)],
             errors: ErrorModel { base: 0.001, ratio: 1.0, shape: ErrorShape::Steady },
             latency: None,
-            refusals: None,
+            unwanted: None,
             fault: None,
         }
     }
@@ -189,8 +199,8 @@ impl World {
         self
     }
 
-    pub fn with_refusals(mut self, refusals: RefusalModel) -> World {
-        self.refusals = Some(refusals);
+    pub fn with_unwanted(mut self, unwanted: UnwantedModel) -> World {
+        self.unwanted = Some(unwanted);
         self
     }
 
@@ -221,13 +231,20 @@ pub struct SideConditions {
     pub cold: f64,
     /// The usual latency, in seconds.
     pub median: f64,
-    pub refused: f64,
+    pub unwanted: f64,
 }
 
 impl SideConditions {
     /// Nothing but what is usual.
-    pub const CLEAR: SideConditions =
-        SideConditions { fails: 0.0, slower: 1.0, late: (0.0, 0.0), hangs: 0.0, cold: 0.0, median: 0.05, refused: 0.0 };
+    pub const CLEAR: SideConditions = SideConditions {
+        fails: 0.0,
+        slower: 1.0,
+        late: (0.0, 0.0),
+        hangs: 0.0,
+        cold: 0.0,
+        median: 0.05,
+        unwanted: 0.0,
+    };
 
     /// How long an answer takes, in microseconds, and whether a fault of these chances has made it late.
     pub fn latency(&self, dice: &mut Dice) -> (u64, bool) {
@@ -349,9 +366,9 @@ impl<'a> Scene<'a> {
             let median = self.world.latency.map_or(SideConditions::CLEAR.median, |latency| latency.median);
             SideConditions { fails, slower, median, ..SideConditions::CLEAR }
         });
-        if let Some(RefusalModel { base, ratio, drifts, .. }) = self.world.refusals {
+        if let Some(UnwantedModel { base, ratio, drifts, .. }) = self.world.unwanted {
             let base = if drifts { base * drift } else { base };
-            (sides[0].refused, sides[1].refused) = (base, base * ratio);
+            (sides[0].unwanted, sides[1].unwanted) = (base, base * ratio);
         }
         if let Some(latency) = self.world.latency {
             sides[1].slower *= 1.0 + latency.slower;
@@ -371,7 +388,7 @@ impl<'a> Scene<'a> {
             }
             _ => None,
         };
-        let crawler = self.world.refusals.filter(|model| model.crawler > 0.0);
+        let crawler = self.world.unwanted.filter(|model| model.crawler > 0.0);
         let crawler = crawler.map(|model| (usize::from(self.bucket < self.world.weight(from)), model.crawler));
         TickConditions {
             sides,
@@ -391,7 +408,7 @@ impl FaultKind {
             FaultKind::Slower(factor) => SideConditions { slower: air.slower * factor, ..air },
             FaultKind::Late(share, seconds) => SideConditions { late: (share, seconds), ..air },
             FaultKind::Hangs(share) => SideConditions { hangs: share, ..air },
-            FaultKind::Refuses(share) => SideConditions { refused: share, ..air },
+            FaultKind::Unwanted(share) => SideConditions { unwanted: share, ..air },
             FaultKind::Creeps(minute) => {
                 SideConditions { fails: (air.fails + minute * since as f64 / 60_000.0).min(1.0), ..air }
             }

@@ -1,4 +1,5 @@
-//! `failures`, `ignore` and `failure_header`: what counts as a failure, for a service and for its routes.
+//! `failures`, `ignore`, `failure_header` and `compare_shape`: what counts against an environment, for a service and for its
+//! routes.
 
 use http::HeaderName;
 
@@ -43,21 +44,27 @@ const TAKEN_PREFIXES: [&str; 6] = ["access-control-", "content-", "proxy-", "sec
 
 type Statuses = Option<OneOrMany<StatusRange, true>>;
 
-/// The three keys, as the service or a route has them.
+/// The four keys, as the service or a route has them.
 #[derive(Clone, Copy)]
 struct TypedKeys<'f> {
     failures: &'f Statuses,
     ignore: &'f Statuses,
     header: &'f Option<At<HeaderField>>,
+    shape: Option<bool>,
 }
 
 impl TypedKeys<'static> {
-    const NONE: TypedKeys<'static> = TypedKeys { failures: &None, ignore: &None, header: &None };
+    const NONE: TypedKeys<'static> = TypedKeys { failures: &None, ignore: &None, header: &None, shape: None };
 }
 
 /// What counts on every route, `default` first. A key of a route replaces the service's. `edits`: in the same order.
 pub fn of_routes(source: &mut SourceFile, file: &ServiceFile, edits: &[HeaderEdits]) -> Vec<FailureRules> {
-    let of_service = TypedKeys { failures: &file.failures, ignore: &file.ignore, header: &file.failure_header };
+    let of_service = TypedKeys {
+        failures: &file.failures,
+        ignore: &file.ignore,
+        header: &file.failure_header,
+        shape: file.compare_shape,
+    };
     let service = rules(source, of_service, TypedKeys::NONE);
     let is_sent = |rules: &FailureRules, at: usize| edits.get(at).is_some_and(|edits| sets(edits, &rules.header));
     let sent_by_service = is_sent(&service, 0);
@@ -67,7 +74,12 @@ pub fn of_routes(source: &mut SourceFile, file: &ServiceFile, edits: &[HeaderEdi
     let mut all = vec![service];
     for (at, route) in file.route.iter().enumerate() {
         let route = &route.value;
-        let own = TypedKeys { failures: &route.failures, ignore: &route.ignore, header: &route.failure_header };
+        let own = TypedKeys {
+            failures: &route.failures,
+            ignore: &route.ignore,
+            header: &route.failure_header,
+            shape: route.compare_shape,
+        };
         let rules = rules(source, own, of_service);
         // What the service sends itself has been told.
         let is_told = sent_by_service && own.header.is_none();
@@ -108,7 +120,8 @@ fn rules(source: &mut SourceFile, own: TypedKeys<'_>, around: TypedKeys<'_>) -> 
     }
     let header = own.header.as_ref().and_then(|typed| header(source, typed));
     let header = header.or_else(|| around.header.as_ref().and_then(|typed| name(&typed.value)));
-    FailureRules { failures, ignored, header }
+    let shape = own.shape.or(around.shape).unwrap_or(true);
+    FailureRules { failures, ignored, header, shape }
 }
 
 /// `by`: what sends the header to clients.

@@ -75,6 +75,10 @@ pub struct ServiceFile {
     /// The response header by which the origin says that a request has failed, whatever its status: with any value but none,
     /// "0" and "false". It never reaches clients. Default: no header.
     pub failure_header: Option<At<HeaderField>>,
+    /// Whether a response counts against the candidate if its media type, its length or the time that its body takes is not
+    /// what active's are on the same route. Turn it off where a release changes them on purpose.
+    #[schemars(extend("default" = true))]
+    pub compare_shape: Option<bool>,
     /// Changes to the headers of every request on its way to the origin. A route's own changes come after these.
     pub request_headers: Option<At<EditsFile>>,
     /// Changes to the headers of every response on its way to the client. A route's own changes come after these.
@@ -345,6 +349,8 @@ pub struct RouteFile {
     pub ignore: Option<OneOrMany<StatusRange, true>>,
     /// The response header by which the origin says here that a request has failed. Default: the service's `failure_header`.
     pub failure_header: Option<At<HeaderField>>,
+    /// Whether the shape of responses is compared here. Default: the service's `compare_shape`.
+    pub compare_shape: Option<bool>,
     /// Changes to the request's headers, after the service's.
     pub request_headers: Option<At<EditsFile>>,
     /// Changes to the response's headers, after the service's.

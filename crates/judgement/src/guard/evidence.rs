@@ -1,21 +1,21 @@
 //! Evidence: how certain it is that the candidate is worse than tolerated, by a test that is valid however often one
 //! looks.
 //!
-//! Four meters bet on it: on failures, on slowness, on requests that hang, and on responses that refuse or redirect the
-//! client. Each has a share of the stake, half of
-//! it on the whole service and half on its routes. Their total wealth is the evidence, because a weighted sum of
+//! Five meters bet on it: on failures, on slowness, on requests that hang, on responses that refuse or redirect the
+//! client, and on those of an unusual shape. Each has a share of the stake, half of it on the whole service and half on
+//! its routes. Their total wealth is the evidence, because a weighted sum of
 //! e-values is an e-value. At `1/α : 1` the candidate is rolled back. The book in `docs/` says this in operators'
 //! terms; [`bet`], [`rate_odds`] and [`latency_odds`] name the sources of the formulas.
 
 pub mod bet;
 pub mod broken_routes;
 pub mod cells;
+mod clients;
 pub mod latency_cuts;
 pub mod latency_odds;
 pub mod meter;
 pub mod meters;
 pub mod rate_odds;
-mod refusals;
 pub mod remembered;
 mod rescues;
 pub mod stalls;
@@ -26,10 +26,11 @@ use serde::{Deserialize, Serialize};
 use strum::IntoStaticStr;
 
 use crate::guard::evidence::latency_cuts::WidestGap;
+use crate::guard::shape::Oddity;
 use crate::time::Millis;
 
 /// The number of meters.
-pub const METERS: usize = 4;
+pub const METERS: usize = 5;
 
 /// The evidence that failures must bring for a rollback, in nats: the stake on a fault that is there from the candidate's
 /// first request on must grow to `1/α`.
@@ -47,20 +48,23 @@ pub enum MeterKind {
     Stalls,
     /// Responses that refuse a client or send it elsewhere: 4xx, and 3xx but for 304.
     Refusals,
+    /// Responses that have success and are odd: see [`crate::guard::shape`].
+    Shape,
 }
 
 impl MeterKind {
     /// The index in every array of all, which lets arrays be mapped.
     pub const ALL: [MeterKind; METERS] =
-        [MeterKind::Errors, MeterKind::Latency, MeterKind::Stalls, MeterKind::Refusals];
+        [MeterKind::Errors, MeterKind::Latency, MeterKind::Stalls, MeterKind::Refusals, MeterKind::Shape];
 
     /// Its part of the stake.
     pub const fn share(self) -> f64 {
         match self {
-            MeterKind::Errors => 0.46,
-            MeterKind::Latency => 0.28,
+            MeterKind::Errors => 0.45,
+            MeterKind::Latency => 0.27,
             MeterKind::Stalls => 0.18,
-            MeterKind::Refusals => 0.08,
+            MeterKind::Refusals => 0.06,
+            MeterKind::Shape => 0.04,
         }
     }
 
@@ -75,6 +79,7 @@ impl MeterKind {
             MeterKind::Latency => "evidence of slowness",
             MeterKind::Stalls => "evidence of stalls",
             MeterKind::Refusals => "evidence of refusals",
+            MeterKind::Shape => "evidence of odd responses",
         }
     }
 }
@@ -109,6 +114,9 @@ pub struct MeterEvidence {
     /// For stalls: how long a request may take before it counts as hung.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub patience: Option<Millis>,
+    /// For shape: what is odd about most of the candidate's responses that are.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub oddity: Option<Oddity>,
     /// Active got no traffic to compare with: the share of its responses that was bad at its worst.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub before: Option<f64>,
@@ -202,6 +210,10 @@ impl MeterEvidence {
             (MeterKind::Refusals, ..) => {
                 format!("{candidate} answers {c_bad} of {c_all} with 4xx or a redirect, {active} {a_bad} of {a_all}")
             }
+            (MeterKind::Shape, ..) => {
+                let odd = self.odd(active);
+                format!("{candidate} answers {c_bad} of {c_all} with {odd}, {active} {a_bad} of {a_all}")
+            }
             _ => format!("{candidate} fails {c_bad} of {c_all}, {active} {a_bad} of {a_all}"),
         };
         let certain = format!("evidence {} that {candidate} is worse than tolerated", odds(total));
@@ -209,6 +221,10 @@ impl MeterEvidence {
             None => format!("{place}{what} over the same {span}: {certain}"),
             Some(_) => format!("{place}{}: {certain}", self.alone(active, candidate)),
         }
+    }
+
+    fn odd(&self, active: &str) -> String {
+        self.oddity.map_or_else(|| "an unusual response".to_owned(), |oddity| oddity.words(active))
     }
 
     /// What the candidate did and what active had done before, where active gets no traffic to compare with.
@@ -230,6 +246,10 @@ impl MeterEvidence {
             ),
             (MeterKind::Refusals, ..) => format!(
                 "{candidate} answers {bad} of {all} with 4xx or a redirect within {span}, {active} {before} in its worst five minutes"
+            ),
+            (MeterKind::Shape, ..) => format!(
+                "{candidate} answers {bad} of {all} with {} within {span}, {active} {before} in its worst five minutes",
+                self.odd(active)
             ),
             _ => format!(
                 "{candidate} fails {bad} of {all} within {span}, {active} failed {before} in its worst five minutes"

@@ -9,6 +9,7 @@ use std::collections::VecDeque;
 use serde::{Deserialize, Serialize};
 
 use crate::guard::latency::{BUCKETS, quantile};
+use crate::guard::shape::{ODDITIES, ShapeCounts};
 use crate::time::Millis;
 
 /// Responses of one environment on one route since the process started. Only grows.
@@ -100,6 +101,12 @@ pub struct JudgedTotals {
     pub health_failures: u64,
     /// Refusals by group of clients: responses of 4xx, and 3xx but for 304. Wrap.
     pub refusals: [u32; CLIENTS],
+    /// Odd responses by group of clients. Wrap.
+    pub odd: [u32; CLIENTS],
+    /// The same by [`Oddity`]. Wrap.
+    pub oddities: [u32; ODDITIES],
+    /// Responses by shape.
+    pub shapes: ShapeCounts,
     /// The groups that have ever been answered, a bit for each.
     pub clients: u64,
 }
@@ -113,6 +120,9 @@ impl Default for JudgedTotals {
             cohorts: Cohorts::default(),
             health_failures: 0,
             refusals: [0; CLIENTS],
+            odd: [0; CLIENTS],
+            oddities: [0; ODDITIES],
+            shapes: ShapeCounts::default(),
             clients: 0,
         }
     }
@@ -132,6 +142,9 @@ impl JudgedTotals {
         wrapping(&mut self.cohorts.sent, &other.cohorts.sent);
         wrapping(&mut self.cohorts.ended, &other.cohorts.ended);
         wrapping(&mut self.refusals, &other.refusals);
+        wrapping(&mut self.odd, &other.odd);
+        self.oddities.iter_mut().zip(other.oddities).for_each(|(sum, part)| *sum = sum.wrapping_add(part));
+        self.shapes.add(&other.shapes);
         self.latency.iter_mut().zip(&other.latency).for_each(|(sum, more)| *sum += more);
     }
 }

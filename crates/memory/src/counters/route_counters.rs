@@ -7,6 +7,7 @@ use std::sync::atomic::{AtomicU32, AtomicU64, Ordering::Relaxed};
 use crate::counters::Shard;
 use crate::counters::cohort_ring::CohortRing;
 use judgement::guard::latency::{BUCKETS, bucket_of};
+use judgement::guard::shape::{BodyShape, MEDIA_KINDS, ODDITIES, Oddity, POWERS, ShapeCounts, UsualShape, power};
 use judgement::guard::window::{AnswerCounts, CLIENTS, JudgedTotals};
 use judgement::traffic::Environment;
 use strum::{IntoStaticStr, VariantArray};
@@ -121,6 +122,10 @@ pub struct AttemptOutcome {
     /// The status refuses the client or sends it elsewhere, by the route's rules: 4xx, and 3xx but for 304, unless it is
     /// a failure or ignored.
     pub is_refusal: bool,
+    /// What can be compared of a response with success; of a client that left, how long its body had taken by then.
+    pub body: Option<BodyShape>,
+    /// A redirect to the address that was asked for.
+    pub is_loop: bool,
     /// The group that the client falls into by its address, see [`client_group`].
     pub client: u8,
     /// From dispatch to the response head, in microseconds; counted for responses that did not fail.
@@ -165,6 +170,7 @@ struct RouteCell {
     failures: [AtomicU64; AttemptFailure::ALL.len()],
     refusals: [AtomicU32; CLIENTS],
     clients: AtomicU64,
+    shapes: ShapeCell,
     rescued: AtomicU64,
     saved: AtomicU64,
     hurt: AtomicU64,
@@ -184,6 +190,7 @@ impl RouteCell {
             failures: [const { AtomicU64::new(0) }; AttemptFailure::ALL.len()],
             refusals: [const { AtomicU32::new(0) }; CLIENTS],
             clients: AtomicU64::new(0),
+            shapes: ShapeCell::new(),
             rescued: AtomicU64::new(0),
             saved: AtomicU64::new(0),
             hurt: AtomicU64::new(0),
@@ -194,6 +201,53 @@ impl RouteCell {
             upstream: Histogram::new(),
             request: Histogram::new(),
         })
+    }
+}
+
+/// One shard's responses by shape, and those that were odd.
+#[derive(Debug)]
+struct ShapeCell {
+    media: [AtomicU32; MEDIA_KINDS],
+    lengths: [AtomicU32; POWERS],
+    times: [AtomicU32; POWERS],
+    odd: [AtomicU32; CLIENTS],
+    oddities: [AtomicU32; ODDITIES],
+}
+
+impl ShapeCell {
+    const fn new() -> ShapeCell {
+        ShapeCell {
+            media: [const { AtomicU32::new(0) }; MEDIA_KINDS],
+            lengths: [const { AtomicU32::new(0) }; POWERS],
+            times: [const { AtomicU32::new(0) }; POWERS],
+            odd: [const { AtomicU32::new(0) }; CLIENTS],
+            oddities: [const { AtomicU32::new(0) }; ODDITIES],
+        }
+    }
+
+    #[inline]
+    fn record(&self, body: &BodyShape) {
+        // How much of it would have come, nobody knows.
+        let Some(length) = body.length else { return };
+        let counts = [
+            self.media.get(body.media as usize),
+            self.lengths.get(power(length)),
+            self.times.get(power(body.waited.0)),
+        ];
+        counts.into_iter().flatten().for_each(|count| _ = count.fetch_add(1, Relaxed));
+    }
+
+    #[cold]
+    fn record_odd(&self, client: u8, oddity: Oddity) {
+        let counts = [self.odd.get(usize::from(client)), self.oddities.get(oddity as usize)];
+        counts.into_iter().flatten().for_each(|count| _ = count.fetch_add(1, Relaxed));
+    }
+
+    fn add_to(&self, totals: &mut JudgedTotals) {
+        let JudgedTotals { shapes: ShapeCounts { media, lengths, times }, odd, oddities, .. } = totals;
+        let sums = media.iter_mut().chain(lengths).chain(times).chain(odd).chain(oddities);
+        let parts = self.media.iter().chain(&self.lengths).chain(&self.times).chain(&self.odd).chain(&self.oddities);
+        sums.zip(parts).for_each(|(sum, part)| *sum = sum.wrapping_add(part.load(Relaxed)));
     }
 }
 
@@ -285,11 +339,25 @@ impl Default for RouteTotals {
 pub struct RouteCounters {
     /// By shard, then by environment and whether the guard judges: requests of override rules are kept apart.
     shards: Box<[[OnceLock<Box<RouteCell>>; 4]]>,
+    /// [`UsualShape`]: written once a second at the most, so that it stays in every core's cache.
+    usual: AtomicU64,
 }
 
 impl RouteCounters {
     pub(super) fn new(shards: usize) -> RouteCounters {
-        RouteCounters { shards: (0..shards).map(|_| Default::default()).collect() }
+        let usual = AtomicU64::new(UsualShape::UNKNOWN.bits());
+        RouteCounters { shards: (0..shards).map(|_| Default::default()).collect(), usual }
+    }
+
+    /// What active's responses look like, by which others are odd from now on.
+    pub fn set_usual(&self, usual: UsualShape) {
+        if self.usual() != usual {
+            self.usual.store(usual.bits(), Relaxed);
+        }
+    }
+
+    pub fn usual(&self) -> UsualShape {
+        UsualShape::from_bits(self.usual.load(Relaxed))
     }
 
     #[inline]
@@ -302,7 +370,14 @@ impl RouteCounters {
     #[inline]
     pub fn record(&self, shard: Shard, environment: Environment, judged: bool, outcome: AttemptOutcome) {
         let Some(cell) = self.cell(shard, environment, judged) else { return };
-        // Before the class, so that whoever sees the class finds the latency there too.
+        // These before the class, so that whoever sees the class finds them there too.
+        if let Some(body) = &outcome.body {
+            cell.shapes.record(body);
+        }
+        let odd = if outcome.is_loop { Some(Oddity::Loop) } else { None };
+        if let Some(oddity) = odd.or_else(|| self.usual().oddity(outcome.body.as_ref()?)) {
+            cell.shapes.record_odd(outcome.client, oddity);
+        }
         if outcome.failure.is_none() && outcome.class != ResponseClass::Aborted {
             cell.upstream.record(outcome.upstream_micros);
         }
@@ -447,6 +522,7 @@ impl RouteCounters {
             totals.clients |= cell.clients.load(Relaxed);
             let refusals = totals.refusals.iter_mut().zip(&cell.refusals);
             refusals.for_each(|(sum, part)| *sum = sum.wrapping_add(part.load(Relaxed)));
+            cell.shapes.add_to(&mut totals);
             // Failures first: a response counted in between is then a good one, never a failure without a response.
             let mut counts = AnswerCounts::default();
             let failures = AttemptFailure::ALL.iter().zip(&cell.failures);

@@ -24,6 +24,37 @@ pub struct Front<'a> {
     pub https: bool,
 }
 
+/// Whether a redirect leads its client to the address that it has just asked for.
+pub fn leads_back(front: &Front<'_>, request: HeadView<'_>, response: HeadView<'_>) -> bool {
+    let Some(location) = response.first(KnownField::Location) else { return false };
+    let mut url = Vec::new();
+    front.write_url(&mut url, location);
+    let end = url.iter().position(|byte| *byte == b'#').unwrap_or(url.len());
+    let url = url.get(..end).unwrap_or_default();
+    let target = match AbsoluteUrl::parse(url) {
+        None => url,
+        Some(AbsoluteUrl { scheme, authority, target }) => {
+            let own = ClientScheme::of_connection(front.https);
+            let default: &[u8] = if front.https { b"443" } else { b"80" };
+            let named = |text| {
+                let (host, port) = split_port(text);
+                (host, port.filter(|port| *port != default))
+            };
+            let ((host, port), front) = (named(authority), front.host.map(|host| named(host.as_bytes())));
+            let is_same = front.is_some_and(|(own, own_port)| host.eq_ignore_ascii_case(own) && port == own_port);
+            if !is_same || scheme.is_some_and(|scheme| scheme != own) {
+                return false;
+            }
+            if target.is_empty() { b"/" } else { target }
+        }
+    };
+    let rest = target.strip_prefix(request.path().as_bytes());
+    rest.is_some_and(|rest| match request.query() {
+        Some(query) => rest.strip_prefix(b"?") == Some(query.as_bytes()),
+        None => rest.is_empty(),
+    })
+}
+
 /// A value in pieces, most of them empty.
 type Pieces<'v> = [&'v [u8]; 5];
 

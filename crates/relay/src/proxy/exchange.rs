@@ -26,6 +26,7 @@ use crate::proxy::turn;
 use crate::proxy::upstream_try::UpstreamTry;
 use crate::proxy::worker::Worker;
 use config::EarlyHints;
+use judgement::guard::shape::{BodyShape, MediaKind};
 use judgement::time::Millis;
 use judgement::traffic::head::HttpVersion;
 use judgement::traffic::sticky::StickyBy;
@@ -499,15 +500,19 @@ impl Exchange<'_> {
         let withheld = rules.and_then(|rules| rules.header.as_ref());
         let limits = &worker.proxy.limits;
         let terms = PassageTerms { limits, times: &times, expects_continue: false, slot, withheld };
-        let passed = if switches {
+        // An origin that answers before it has all of the request may be waiting for its client.
+        let had_all = upload.is_sent();
+        let (passed, waited) = if switches {
             // Boxed: few requests become tunnels.
             Box::pin(self.pass_through(&mut origin)).await;
-            Ok(())
+            (Ok(()), Millis::ZERO)
         } else {
             let mut passage = Passage::new(self.client, &mut origin, upload, self.timer, terms);
-            poll_fn(|cx| passage.poll_body(cx)).await
+            let passed = poll_fn(|cx| passage.poll_body(cx)).await;
+            (passed, if had_all { passage.waited_for_origin() } else { Millis::ZERO })
         };
         self.leave_endpoint();
+        self.note_shape(&origin, kind, (passed.is_ok(), waited));
         match passed {
             Ok(()) => {
                 self.judge_grpc(&origin);
@@ -569,6 +574,31 @@ impl Exchange<'_> {
             && routed.service().is_some_and(|service| service.terms.grpc_failures.has(status))
         {
             routed.current.failure.get_or_insert(AttemptFailure::of_grpc(status));
+        }
+    }
+
+    /// Takes the shape of the response. `is_whole`: all of it has come. `waited`: how long the origin was waited for.
+    fn note_shape(&mut self, origin: &ExchangeSide, kind: RequestKind, (is_whole, waited): (bool, Millis)) {
+        let (request, response) = (self.client.view(), origin.view());
+        let Some(routed) = &mut self.ctx.routed else { return };
+        if !routed.failure_rules().is_some_and(|rules| rules.shape) {
+            return;
+        }
+        match origin.head().status() {
+            // A part of a body says nothing of the whole.
+            200..=203 | 207..=299 if kind != RequestKind::Head => {
+                let media = response.first(KnownField::ContentType).unwrap_or_default();
+                let length = is_whole.then_some(origin.body_received);
+                routed.current.body = Some(BodyShape { media: MediaKind::of(media), length, waited });
+            }
+            301..=303 | 307 | 308 if matches!(request.method(), "GET" | "HEAD") => {
+                let ClientConnection { trusted, tls, .. } = *self.connection;
+                let https = head::came_by_https(tls.is_some(), trusted, request);
+                let host = head::host_as_sent(request);
+                let front = routed.endpoint().map(|endpoint| Front { endpoint, host, https });
+                routed.current.is_loop = front.is_some_and(|front| head::leads_back(&front, request, response));
+            }
+            _ => {}
         }
     }
 

@@ -151,11 +151,13 @@ struct Wait {
     moved: u64,
     /// All waits for the client together.
     for_client: Millis,
+    /// All waits for the origin together.
+    for_origin: Millis,
 }
 
 impl Wait {
     const fn new(by_client: HeldUpBy) -> Wait {
-        Wait { by_client, on: None, since: Millis::ZERO, moved: 0, for_client: Millis::ZERO }
+        Wait { by_client, on: None, since: Millis::ZERO, moved: 0, for_client: Millis::ZERO, for_origin: Millis::ZERO }
     }
 
     /// Since when it lasts. `moved`: bytes that the one who is waited for has sent or taken so far.
@@ -164,6 +166,9 @@ impl Wait {
             // A silent origin is not its client's slowness.
             if self.on == Some(on) && on == self.by_client {
                 self.for_client = self.for_client.plus(now.since(self.since));
+            }
+            if self.on.is_some_and(|on| on != self.by_client) {
+                self.for_origin = self.for_origin.plus(now.since(self.since));
             }
             (self.on, self.moved, self.since) = (Some(on), moved, now);
         }
@@ -239,6 +244,13 @@ impl<'a> Passage<'a> {
         }
         self.look_after_client(cx, held_up)?;
         self.poll_too_late(cx, Stage::Answer, held_up, None).map(Err)
+    }
+
+    /// How long the origin was waited for while its response's body came.
+    pub fn waited_for_origin(&self) -> Millis {
+        let Wait { on, since, for_origin, .. } = self.downloading;
+        let is_waiting = on == Some(HeldUpBy::Reading);
+        if is_waiting { for_origin.plus(clock::now().since(since)) } else { for_origin }
     }
 
     /// Passes on the response's body, and what is left of the request's.
@@ -396,6 +408,18 @@ mod tests {
         assert!(reader.is_below(240, 1000), "a hundred bytes in five seconds");
         assert!(!reader.is_below(0, 1000), "without a limit");
         assert!(!reader.is_below(240, 1 << 20));
+    }
+
+    #[test]
+    fn only_what_the_origin_is_waited_for_makes_it_slow() {
+        let at = |seconds: u64| Millis::seconds(seconds);
+        let mut wait = Wait::new(HeldUpBy::Writing);
+        wait.hold(HeldUpBy::Reading, 0, at(0));
+        wait.hold(HeldUpBy::Reading, 10, at(2));
+        wait.hold(HeldUpBy::Writing, 10, at(5));
+        wait.hold(HeldUpBy::Writing, 20, at(60));
+        wait.hold(HeldUpBy::Reading, 20, at(70));
+        assert_eq!(wait.for_origin, at(5), "what the client takes is its own");
     }
 
     #[test]

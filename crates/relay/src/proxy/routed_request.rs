@@ -419,8 +419,12 @@ impl RoutedRequest {
         let upstream_micros = self.current.upstream_micros();
         let request_micros = if last { now.saturating_sub(self.started).max(1) } else { 0 };
         let Some(route) = self.counters() else { return };
-        let (client, is_refusal) = (self.client_group, self.current.is_refusal);
-        let outcome = AttemptOutcome { class, failure, is_refusal, client, upstream_micros, request_micros };
+        let UpstreamTry { is_refusal, is_loop, body, .. } = self.current;
+        // What has failed is nothing else besides.
+        let (body, is_loop) = if failure.is_none() { (body, is_loop) } else { (None, false) };
+        let client = self.client_group;
+        let outcome =
+            AttemptOutcome { class, failure, is_refusal, body, is_loop, client, upstream_micros, request_micros };
         route.record(shard, self.environment(), judged, outcome);
         if failure.is_some_and(AttemptFailure::is_judged) {
             if last && !self.unseen {

@@ -1,6 +1,7 @@
 //! One attempt at a request: its head sent to one endpoint, and what came back.
 
 use crate::access::LONGEST_FAILURE_REASON;
+use judgement::guard::shape::BodyShape;
 use memory::counters::AttemptFailure;
 
 /// The state of the current attempt. A new attempt starts afresh.
@@ -15,6 +16,10 @@ pub struct UpstreamTry {
     pub failure: Option<AttemptFailure>,
     /// The response refuses the client or sends it elsewhere.
     pub is_refusal: bool,
+    /// What can be compared of the response, once it has come; of a client that left, how long its body had taken by then.
+    pub body: Option<BodyShape>,
+    /// The response leads back to the address that was asked for.
+    pub is_loop: bool,
     /// Interim responses (100, 103) so far.
     pub interims: u8,
     /// The origin's id for the request, from the header that the preset names; at most 128 bytes, which
@@ -32,6 +37,8 @@ impl UpstreamTry {
             status: 0,
             failure: None,
             is_refusal: false,
+            body: None,
+            is_loop: false,
             interims: 0,
             origin_request_id: None,
             failure_reason: None,

@@ -46,6 +46,8 @@ impl Bench {
             class,
             failure,
             is_refusal: false,
+            body: None,
+            is_loop: false,
             client: 0,
             upstream_micros: 1000,
             request_micros: 1000,

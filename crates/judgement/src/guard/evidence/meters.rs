@@ -2,10 +2,10 @@
 
 use crate::guard::EvidenceBudget;
 use crate::guard::evidence::cells::{CELLS, Cells, rates};
+use crate::guard::evidence::clients::{ClientCounts, NotedClients};
 use crate::guard::evidence::latency_cuts::{LatencyCuts, RecentLatencies, WidestGap, cold, warming};
 use crate::guard::evidence::meter::{EvidenceMeter, MeterInput};
 use crate::guard::evidence::rate_odds;
-use crate::guard::evidence::refusals::NotedRefusals;
 use crate::guard::evidence::remembered::{ActivePast, RememberedActive, SLOWER, STANDS, drift};
 use crate::guard::evidence::rescues::RescueOutcomes;
 use crate::guard::evidence::stalls::{StallDetector, patience};
@@ -13,7 +13,8 @@ use crate::guard::evidence::standstill::{LONGEST, SideProgress, forgiven};
 use crate::guard::evidence::tape::{EvidenceTape, TapedMeter};
 use crate::guard::evidence::{METERS, MeterEvidence, MeterKind, SideCounts};
 use crate::guard::latency::BUCKETS;
-use crate::guard::window::JudgedTotals;
+use crate::guard::shape::{ODDITIES, Oddity};
+use crate::guard::window::{CLIENTS, JudgedTotals};
 use crate::time::Millis;
 
 /// Active's latencies are cut again this often.
@@ -22,8 +23,11 @@ const RECUT: Millis = Millis::seconds(1);
 /// The candidate's pace is that of about so many seconds.
 const PACE_SECONDS: f64 = 10.0;
 
-/// Refusals are noted this often.
+/// What is counted by groups of clients is noted this often.
 const NOTED: Millis = Millis(500);
+
+/// Of what was odd, so much is remembered until the next note: about ten seconds of it.
+const ODD_KEPT: f64 = 0.95;
 
 /// A cold start that ends now began at most this long ago: what is forgiven depends on when a request was sent.
 const LONGEST_START: Millis = Millis::seconds(4);
@@ -49,12 +53,12 @@ pub struct MeterContext {
 
 #[derive(Clone, Debug)]
 pub struct EvidenceMeters {
-    errors: Fed,
-    latency: Fed,
-    stalls: Fed,
-    refusals: Fed,
-    /// The candidate's and active's responses when they were last noted.
-    noted: Box<[NotedRefusals; 2]>,
+    /// By [`MeterKind`].
+    fed: [Fed; METERS],
+    /// What [`NOTES`] say of the candidate and of active.
+    noted: Box<[[NotedClients; 2]; NOTES.len()]>,
+    /// The candidate's odd responses when they were last noted, and those of about the last ten seconds.
+    odd: OddResponses,
     /// The candidate's and active's totals at the last look.
     last: Box<[JudgedTotals; 2]>,
     cohorts: StallDetector,
@@ -103,14 +107,16 @@ impl EvidenceMeters {
     /// request counts.
     pub fn new(now: Millis, budget: &EvidenceBudget, share: f64, sides: [&JudgedTotals; 2]) -> EvidenceMeters {
         let planned = budget.planned;
-        let rate = |kind: MeterKind| Fed::new(EvidenceMeter::of_rates(share * kind.share(), planned), now);
+        let meter = |kind: MeterKind| match kind {
+            MeterKind::Errors | MeterKind::Stalls => EvidenceMeter::of_rates(share * kind.share(), planned),
+            MeterKind::Refusals | MeterKind::Shape => EvidenceMeter::of_answers(share * kind.share(), planned),
+            MeterKind::Latency => EvidenceMeter::of_slowness(share * kind.share(), planned),
+        };
         let memory = RecentLatencies::new(&sides[1].latency);
         EvidenceMeters {
-            errors: rate(MeterKind::Errors),
-            latency: Fed::new(EvidenceMeter::of_slowness(share * MeterKind::Latency.share(), planned), now),
-            stalls: rate(MeterKind::Stalls),
-            refusals: Fed::new(EvidenceMeter::of_answers(share * MeterKind::Refusals.share(), planned), now),
-            noted: Box::new(sides.map(|side| NotedRefusals::of(now, side))),
+            fed: MeterKind::ALL.map(|kind| Fed::new(meter(kind), now)),
+            noted: Box::new(NOTES.map(|note| sides.map(|side| NotedClients::of(now, &note.of(side))))),
+            odd: OddResponses::new(sides[0]),
             cohorts: StallDetector::new(now, sides.map(|side| &side.cohorts)),
             last: Box::new(sides.map(Clone::clone)),
             patience: patience(memory.p99()),
@@ -130,9 +136,7 @@ impl EvidenceMeters {
 
     /// Takes in one tick of the grid.
     pub fn look(&mut self, now: Millis, sides: [&JudgedTotals; 2], moment: &MeterContext) {
-        for fed in [&mut self.errors, &mut self.latency, &mut self.stalls, &mut self.refusals] {
-            fed.extra += moment.extra;
-        }
+        self.fed.iter_mut().for_each(|fed| fed.extra += moment.extra);
         self.remember(now, moment.alone);
         self.answers(now, sides, moment);
         self.note(now, sides);
@@ -161,13 +165,13 @@ impl EvidenceMeters {
                 MeterInput { cold, ..MeterInput::new(Millis::ZERO, candidate, active) }
             }
         };
-        let fed = match kind {
-            MeterKind::Errors => &mut self.errors,
-            MeterKind::Latency => &mut self.latency,
-            MeterKind::Stalls => &mut self.stalls,
-            MeterKind::Refusals => &mut self.refusals,
-        };
-        fed.feed(now, input);
+        self.feed(kind, now, input);
+    }
+
+    fn feed(&mut self, kind: MeterKind, now: Millis, input: MeterInput) {
+        if let Some(fed) = self.fed.get_mut(kind as usize) {
+            fed.feed(now, input);
+        }
     }
 
     /// Takes out what active did before when the candidate gets all of the traffic, and puts it away again.
@@ -224,22 +228,27 @@ impl EvidenceMeters {
             let cold = cold(sent, new).max(forgiven(self.pace));
             let remembered = self.before.as_ref().map(|_| 0.0);
             let input = MeterInput::new(Millis::ZERO, candidate, active);
-            self.latency.feed(now, MeterInput { cold, pace: self.pace, cut: recut, remembered, ..input });
+            let input = MeterInput { cold, pace: self.pace, cut: recut, remembered, ..input };
+            self.feed(MeterKind::Latency, now, input);
         }
         for (last, side) in self.last.iter_mut().zip(sides) {
             (last.counts, last.tally, last.latency) = (side.counts, side.tally, side.latency);
         }
     }
 
-    /// Feeds the meter of refusals, a few times a second: nobody has to be quick about them.
+    /// Feeds the meters of what is counted by groups of clients, a few times a second: nobody has to be quick about it.
     fn note(&mut self, now: Millis, sides: [&JudgedTotals; 2]) {
-        let [candidate, active] = &*self.noted;
-        let seen = now.since(self.refusals.at) >= NOTED
-            && candidate.answers + active.answers < sides.iter().map(|side| side.counts.answers).sum();
-        if seen {
-            let ([candidate, active], [one, other]) = (&mut *self.noted, sides);
-            let (candidate, active) = (candidate.take(now, one), active.take(now, other));
-            self.compare(MeterKind::Refusals, now, [candidate, active], 0.0);
+        for (at, note) in NOTES.iter().enumerate() {
+            let [one, other] = sides.map(|side| note.of(side));
+            let Some([candidate, active]) = self.noted.get_mut(at) else { continue };
+            let is_due = self.fed.get(note.kind as usize).is_some_and(|fed| now.since(fed.at) >= NOTED);
+            if is_due && candidate.all + active.all < one.all + other.all {
+                let both = [candidate.take(now, &one), active.take(now, &other)];
+                if note.kind == MeterKind::Shape {
+                    self.odd.look(sides[0]);
+                }
+                self.compare(note.kind, now, both, 0.0);
+            }
         }
     }
 
@@ -286,27 +295,22 @@ impl EvidenceMeters {
     }
 
     pub fn evidence_of(&self, kind: MeterKind) -> f64 {
-        self.taped(kind).meter.evidence()
+        self.meter(kind).map_or(0.0, EvidenceMeter::evidence)
     }
 
-    fn taped(&self, kind: MeterKind) -> &TapedMeter {
-        match kind {
-            MeterKind::Errors => &self.errors.taped,
-            MeterKind::Latency => &self.latency.taped,
-            MeterKind::Stalls => &self.stalls.taped,
-            MeterKind::Refusals => &self.refusals.taped,
-        }
+    fn meter(&self, kind: MeterKind) -> Option<&EvidenceMeter> {
+        self.fed.get(kind as usize).map(|fed| &fed.taped.meter)
     }
 
     pub fn tape(&self, kind: MeterKind) -> Option<&EvidenceTape> {
-        self.taped(kind).tape.as_ref()
+        self.fed.get(kind as usize).and_then(|fed| fed.taped.tape.as_ref())
     }
 
     /// What each meter contributes.
     pub fn parts(&self, route: Option<&str>) -> [MeterEvidence; METERS] {
         MeterKind::ALL.map(|kind| {
-            let TapedMeter { meter, tape } = self.taped(kind);
-            let (candidate, active) = tape.as_ref().map(EvidenceTape::sums).unwrap_or_default();
+            let (meter, tape) = (self.meter(kind), self.tape(kind));
+            let (candidate, active) = tape.map(EvidenceTape::sums).unwrap_or_default();
             let all = |cells: &Cells| cells.iter().map(|n| u64::from(*n)).sum();
             let seen = |cells: &Cells| {
                 let [_, bad, ..] = *cells;
@@ -317,13 +321,14 @@ impl EvidenceMeters {
             MeterEvidence {
                 meter: kind,
                 route: route.map(str::to_owned),
-                evidence: meter.evidence(),
-                bad: meter.bad(),
-                span: tape.as_ref().map_or(Millis::ZERO, EvidenceTape::span),
+                evidence: self.evidence_of(kind),
+                bad: meter.map_or(0, EvidenceMeter::bad),
+                span: tape.map_or(Millis::ZERO, EvidenceTape::span),
                 candidate: seen(&candidate),
                 active: seen(&active),
                 edge: self.cut.as_ref().filter(|_| kind == MeterKind::Latency).and_then(edge),
                 patience: (kind == MeterKind::Stalls).then_some(self.patience),
+                oddity: self.odd.most().filter(|_| kind == MeterKind::Shape),
                 before: self.before.as_ref().map(|before| before.rate(kind)),
             }
         })
@@ -331,13 +336,58 @@ impl EvidenceMeters {
 
     /// Active's failure rate in the last minute.
     pub fn active_rate(&self) -> Option<f64> {
-        self.errors.taped.meter.reference_rate()
+        self.meter(MeterKind::Errors)?.reference_rate()
     }
 
     /// The smallest failure rate that `requests` of the candidate would have revealed, at its `share` of the traffic
     /// and this threshold in nats.
     pub fn resolution(&self, requests: u64, share: f64, threshold: f64) -> Option<f64> {
         rate_odds::resolution(requests, share, self.active_rate()?, threshold)
+    }
+}
+
+/// What is counted by groups of clients, and the meter that judges it.
+struct ClientNote {
+    kind: MeterKind,
+    all: fn(&JudgedTotals) -> u64,
+    bad: fn(&JudgedTotals) -> &[u32; CLIENTS],
+}
+
+const NOTES: [ClientNote; 2] = [
+    ClientNote { kind: MeterKind::Refusals, all: |side| side.counts.answers, bad: |side| &side.refusals },
+    // A client that has left in the middle of a slow body counts too.
+    ClientNote { kind: MeterKind::Shape, all: |side| side.tally.requests, bad: |side| &side.odd },
+];
+
+impl ClientNote {
+    fn of<'t>(&self, side: &'t JudgedTotals) -> ClientCounts<'t> {
+        ClientCounts { all: (self.all)(side), bad: (self.bad)(side), clients: side.clients }
+    }
+}
+
+/// What is odd about the candidate's responses of late.
+#[derive(Clone, Debug)]
+struct OddResponses {
+    last: [u32; ODDITIES],
+    recent: [f64; ODDITIES],
+}
+
+impl OddResponses {
+    const fn new(candidate: &JudgedTotals) -> OddResponses {
+        OddResponses { last: candidate.oddities, recent: [0.0; ODDITIES] }
+    }
+
+    fn look(&mut self, candidate: &JudgedTotals) {
+        for ((recent, now), last) in self.recent.iter_mut().zip(candidate.oddities).zip(self.last) {
+            *recent = ODD_KEPT * *recent + f64::from(now.wrapping_sub(last));
+        }
+        self.last = candidate.oddities;
+    }
+
+    /// What is odd about most of them.
+    fn most(&self) -> Option<Oddity> {
+        let (oddity, many) = Oddity::ALL.into_iter().zip(self.recent).max_by(|(_, a), (_, b)| a.total_cmp(b))?;
+        (many > 0.0).then_some(oddity)
     }
 }
 

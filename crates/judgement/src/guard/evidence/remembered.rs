@@ -10,7 +10,7 @@ use crate::guard::evidence::latency_cuts::RecentLatencies;
 use crate::guard::evidence::rate_odds;
 use crate::guard::evidence::{METERS, MeterKind, SideCounts};
 use crate::guard::latency::BUCKETS;
-use crate::guard::window::JudgedTotals;
+use crate::guard::window::{CLIENTS, JudgedTotals};
 use crate::time::Millis;
 
 /// Active's past is divided into slices of this length …
@@ -31,7 +31,7 @@ pub const fn drift(kind: MeterKind) -> f64 {
     match kind {
         MeterKind::Errors | MeterKind::Latency => 0.005,
         MeterKind::Stalls => 0.02,
-        MeterKind::Refusals => 0.05,
+        MeterKind::Refusals | MeterKind::Shape => 0.05,
     }
 }
 
@@ -89,11 +89,12 @@ impl ActivePast {
     /// `before`: active's totals when the rollout began.
     pub fn new(now: Millis, before: &JudgedTotals) -> ActivePast {
         let mut older = Slice::empty();
-        let refused = before.refusals.iter().map(|n| u64::from(*n)).sum();
+        let sum = |groups: &[u32; CLIENTS]| groups.iter().map(|n| u64::from(*n)).sum();
         let all = before.counts.answers;
         older.rates = MeterKind::ALL.map(|kind| match kind {
             MeterKind::Errors => SideCounts { all, bad: before.counts.failed },
-            MeterKind::Refusals => SideCounts { all, bad: refused },
+            MeterKind::Refusals => SideCounts { all, bad: sum(&before.refusals) },
+            MeterKind::Shape => SideCounts { all: before.tally.requests, bad: sum(&before.odd) },
             MeterKind::Latency | MeterKind::Stalls => SideCounts::default(),
         });
         *older.latencies = before.latency;

@@ -373,6 +373,7 @@ fn a_sentence_names_both_sides_and_what_each_did() {
         active: counts(0, 514),
         edge,
         patience,
+        oddity: (meter == MeterKind::Shape).then_some(Oddity::Empty),
         before: None,
     };
     let gap = latency_cuts::WidestGap {
@@ -392,6 +393,10 @@ fn a_sentence_names_both_sides_and_what_each_did() {
         (
             part(MeterKind::Stalls, None, Some(Millis(300)), None),
             "61 of 61 requests to green hang for over 300ms, 0 of 514 to blue",
+        ),
+        (
+            part(MeterKind::Shape, None, None, Some("/api")),
+            "on route /api, green answers 61 of 61 with an empty body where blue's is not, blue 0 of 514",
         ),
     ] {
         let sentence = part.sentence(part.evidence, "blue", "green");

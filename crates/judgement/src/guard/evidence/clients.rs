@@ -1,8 +1,8 @@
-//! Refusals by who was refused: one client that asks for what is not there, again and again, must not convict the side
+//! Bad responses by who got them: one client that asks for what is not there, again and again, must not convict the side
 //! that it happens to be on.
 
 use crate::guard::evidence::cells::{Cells, rates};
-use crate::guard::window::{CLIENTS, JudgedTotals};
+use crate::guard::window::CLIENTS;
 use crate::time::Millis;
 
 /// A side whose clients fall into fewer groups has few clients, or stands behind something that hides them.
@@ -12,36 +12,45 @@ const PERIOD: Millis = Millis::seconds(10);
 /// … a group counts with this many times the mean of the others at the most, and one.
 const TIMES: f64 = 2.0;
 
-/// One side's responses and refusals when they were last looked at.
+/// One side's responses, and those that are bad by group of clients. Only grow.
+#[derive(Clone, Copy, Debug)]
+pub struct ClientCounts<'t> {
+    pub all: u64,
+    /// Wrap.
+    pub bad: &'t [u32; CLIENTS],
+    /// The groups that have ever been answered, a bit for each.
+    pub clients: u64,
+}
+
+/// One side's responses when they were last looked at.
 #[derive(Clone, Debug)]
-pub struct NotedRefusals {
-    pub answers: u64,
-    refusals: [u32; CLIENTS],
+pub struct NotedClients {
+    pub all: u64,
+    bad: [u32; CLIENTS],
     began: Millis,
     /// When the period began.
     before: [u32; CLIENTS],
-    /// Of the period's refusals, those that have counted.
+    /// Of the period's bad responses, those that have counted.
     counted: [u32; CLIENTS],
 }
 
-impl NotedRefusals {
-    pub fn of(now: Millis, totals: &JudgedTotals) -> NotedRefusals {
-        let (answers, refusals) = (totals.counts.answers, totals.refusals);
-        NotedRefusals { answers, refusals, began: now, before: refusals, counted: [0; CLIENTS] }
+impl NotedClients {
+    pub const fn of(now: Millis, side: &ClientCounts<'_>) -> NotedClients {
+        let bad = *side.bad;
+        NotedClients { all: side.all, bad, began: now, before: bad, counted: [0; CLIENTS] }
     }
 
-    /// Responses since the last look, and those of them that count as refusals. What is too much of one group is left out of
-    /// both.
-    pub fn take(&mut self, now: Millis, totals: &JudgedTotals) -> Cells {
+    /// Responses since the last look, and those of them that count as bad. What is too much of one group is left out of both.
+    pub fn take(&mut self, now: Millis, side: &ClientCounts<'_>) -> Cells {
         if now.since(self.began) >= PERIOD {
-            (self.began, self.before, self.counted) = (now, self.refusals, [0; CLIENTS]);
+            (self.began, self.before, self.counted) = (now, self.bad, [0; CLIENTS]);
         }
-        let answers = totals.counts.answers.saturating_sub(self.answers);
-        let (new, period) = (since(&totals.refusals, &self.refusals), since(&totals.refusals, &self.before));
-        (self.answers, self.refusals) = (totals.counts.answers, totals.refusals);
-        let (all, groups) = (sum(&new), totals.clients.count_ones());
+        let responses = side.all.saturating_sub(self.all);
+        let (new, period) = (since(side.bad, &self.bad), since(side.bad, &self.before));
+        (self.all, self.bad) = (side.all, *side.bad);
+        let (all, groups) = (sum(&new), side.clients.count_ones());
         if groups < MANY {
-            return rates(answers, all.min(answers));
+            return rates(responses, all.min(responses));
         }
         let of_period = sum(&period);
         let mut counts = 0;
@@ -50,8 +59,8 @@ impl NotedRefusals {
             *counted += more;
             counts += u64::from(more);
         }
-        let answers = answers.saturating_sub(all - counts);
-        rates(answers, counts.min(answers))
+        let responses = responses.saturating_sub(all - counts);
+        rates(responses, counts.min(responses))
     }
 }
 
@@ -75,16 +84,13 @@ fn sum(groups: &[u32; CLIENTS]) -> u64 {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::guard::window::AnswerCounts;
 
-    fn totals(answers: u64, refusals: impl Fn(usize) -> u32, clients: u64) -> JudgedTotals {
-        let counts = AnswerCounts { answers, ..AnswerCounts::default() };
-        JudgedTotals { counts, refusals: std::array::from_fn(refusals), clients, ..JudgedTotals::default() }
-    }
+    const NOTHING: ClientCounts<'_> = ClientCounts { all: 0, bad: &[0; CLIENTS], clients: 0 };
 
-    fn taken(answers: u64, refusals: impl Fn(usize) -> u32, clients: u64) -> (u32, u32) {
-        let mut noted = NotedRefusals::of(Millis::ZERO, &JudgedTotals::default());
-        let [good, bad, ..] = noted.take(Millis(500), &totals(answers, refusals, clients));
+    fn taken(all: u64, bad: impl Fn(usize) -> u32, clients: u64) -> (u32, u32) {
+        let mut noted = NotedClients::of(Millis::ZERO, &NOTHING);
+        let side = ClientCounts { all, bad: &std::array::from_fn(bad), clients };
+        let [good, bad, ..] = noted.take(Millis(500), &side);
         (good, bad)
     }
 
@@ -100,12 +106,12 @@ mod tests {
 
     #[test]
     fn a_client_counts_once_in_a_period_however_often_one_looks() {
-        let mut noted = NotedRefusals::of(Millis::ZERO, &JudgedTotals::default());
+        let mut noted = NotedClients::of(Millis::ZERO, &NOTHING);
         let mut counts = 0;
         for look in 1..=60_u32 {
-            let crawler = |at: usize| if at == 3 { 5 * look } else { 0 };
-            let [_, bad, ..] =
-                noted.take(Millis(500 * u64::from(look)), &totals(20 * u64::from(look), crawler, u64::MAX));
+            let crawler = std::array::from_fn(|at| if at == 3 { 5 * look } else { 0 });
+            let side = ClientCounts { all: 20 * u64::from(look), bad: &crawler, clients: u64::MAX };
+            let [_, bad, ..] = noted.take(Millis(500 * u64::from(look)), &side);
             counts += bad;
         }
         assert_eq!(counts, 4, "of 300, in half a minute");
