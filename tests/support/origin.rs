@@ -38,6 +38,8 @@ pub enum Do {
     Raw(String),
     /// These bytes, and then the connection is closed.
     RawAndClose(String),
+    /// So many of these bytes from the end come after so long.
+    Dribble(String, usize, Duration),
     /// Closes without an answer.
     Close,
     /// Resets without an answer.
@@ -186,6 +188,12 @@ async fn serve(mut tcp: TcpStream, shared: Arc<Shared>) {
             Do::RawAndClose(text) => {
                 let _ = tcp.write_all(text.as_bytes()).await;
                 return;
+            }
+            Do::Dribble(text, late, length) => {
+                let (first, last) = text.split_at(text.len() - late);
+                let _ = tcp.write_all(first.as_bytes()).await;
+                tokio::time::sleep(length).await;
+                tcp.write_all(last.as_bytes()).await
             }
             Do::Slow(length) => {
                 tokio::time::sleep(length).await;

@@ -21,6 +21,39 @@ fn over_tls(endpoint: Endpoint) -> Endpoint {
     Endpoint { address, tls: Some(tls), ..endpoint }
 }
 
+#[test]
+fn a_redirect_leads_back_if_its_client_would_ask_the_same_again() {
+    let plain = origin("10.0.0.1:3000", "10.0.0.1:3000", "");
+    let based = origin("10.0.0.1:3000", "10.0.0.1:3000", "/app");
+    let asked = request("GET /cart?a=b", &[]);
+    let root = request("GET /", &[]);
+    for (endpoint, asked, front, location, back) in [
+        (&plain, &asked, "http://shop.test", "/cart?a=b", true),
+        (&plain, &asked, "http://shop.test", "/cart?a=b#top", true),
+        (&plain, &asked, "http://shop.test", "http://shop.test/cart?a=b", true),
+        (&plain, &asked, "http://shop.test", "http://SHOP.test:80/cart?a=b", true),
+        (&plain, &asked, "http://shop.test", "//shop.test/cart?a=b", true),
+        (&plain, &asked, "http://shop.test", "http://10.0.0.1:3000/cart?a=b", true),
+        (&plain, &asked, "http://shop.test", "/cart", false),
+        (&plain, &asked, "http://shop.test", "/cart?a=bc", false),
+        (&plain, &asked, "http://shop.test", "/carts?a=b", false),
+        (&plain, &asked, "http://shop.test", "https://shop.test/cart?a=b", false),
+        (&plain, &asked, "http://shop.test", "http://www.shop.test/cart?a=b", false),
+        (&plain, &asked, "http://shop.test", "http://shop.test:8080/cart?a=b", false),
+        (&plain, &asked, "", "http://shop.test/cart?a=b", false),
+        (&plain, &root, "https://shop.test", "https://shop.test", true),
+        (&based, &asked, "http://shop.test", "/app/cart?a=b", true),
+    ] {
+        let (scheme, host) = front.split_once("://").unwrap_or_default();
+        let host = Some(host).filter(|host| !host.is_empty());
+        let front = Front { endpoint, host, https: scheme == "https" };
+        let line = format!("Location: {location}");
+        assert_eq!(leads_back(&front, asked.view(), response(302, &[&line]).view()), back, "{location}");
+    }
+    let front = Front { endpoint: &plain, host: Some("shop.test"), https: false };
+    assert!(!leads_back(&front, root.view(), response(302, &[]).view()));
+}
+
 /// What becomes of a line for a client that has called the origin `front`, such as "https://shop.test".
 #[track_caller]
 fn check(endpoint: &Endpoint, front: &str, line: &str, wanted: &str) {
