@@ -75,6 +75,9 @@ fn main() -> anyhow::Result<()> {
     );
     println!("{PREFACE}");
     let cells = faults(&arguments);
+    if !cells.is_empty() {
+        println!("{}", table::found(&cells));
+    }
     let worlds = left_alone(&arguments, "healthy", healthy::all(arguments.rollouts, arguments.minutes * 60_000));
     show(table::healthy(&worlds), &worlds);
     let long = left_alone(&arguments, "half an hour", healthy::long(arguments.rollouts.div_ceil(5)));

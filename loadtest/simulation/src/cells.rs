@@ -1,6 +1,7 @@
 //! The cells of the tables of faults: which candidate fails how, at which load, and since when.
 
 use judgement::guard::EvidenceBudget;
+use judgement::guard::evidence::MeterKind;
 
 use crate::bound;
 use crate::runs::RunSpec;
@@ -75,6 +76,19 @@ impl FaultCell {
         let Some(FaultKind::Fails(candidate)) = self.world.fault.map(|fault| fault.kind) else { return false };
         let told = bound::information(self.world.weight(0), candidate, self.world.errors.base);
         told > 4.0 || told * self.answers_a_second() > 50.0
+    }
+
+    /// The meter that is made for its fault.
+    pub fn meter(&self) -> Option<MeterKind> {
+        Some(match self.world.fault?.kind {
+            FaultKind::Fails(_) | FaultKind::Creeps(_) => MeterKind::Errors,
+            FaultKind::Slower(_) | FaultKind::Late(..) => MeterKind::Latency,
+            FaultKind::Hangs(_) => MeterKind::Stalls,
+            FaultKind::Unwanted(_) => match self.world.unwanted?.what {
+                Unwanted::Refusals => MeterKind::Refusals,
+                Unwanted::OddResponses => MeterKind::Shape,
+            },
+        })
     }
 
     /// What the policy tolerates is no fault: here nobody should roll back.

@@ -1,5 +1,6 @@
 //! The tables, in Markdown and as JSON.
 
+use judgement::guard::evidence::MeterKind;
 use serde_json::{Value, json};
 
 use crate::cells::{FaultCell, FaultUnit};
@@ -189,6 +190,32 @@ pub fn faults(group: &str, cells: &[FaultResult]) -> String {
         cells.push(other(measured, &measured.plain));
         cells.extend(measured.peers.iter().map(|summary| other(measured, summary)));
         text += &row(&cells);
+    }
+    text
+}
+
+/// Of the faults that each meter is made for, how many every rule finds in nine of ten runs.
+pub fn found(cells: &[FaultResult]) -> String {
+    let mut columns = vec!["faults of", "candidates", "judge", "plain triggers"];
+    columns.extend(RULES.iter().map(|(name, _)| *name));
+    let mut text = format!("### What is found at all, by the meter that is made for it\n\n{}", head(&columns));
+    for kind in MeterKind::ALL {
+        let of_kind = |measured: &&FaultResult| measured.cell.meter() == Some(kind) && !measured.cell.is_tolerated();
+        let faults: Vec<&FaultResult> = cells.iter().filter(of_kind).collect();
+        if faults.is_empty() {
+            continue;
+        }
+        let finds = |summary: &OutcomeSummary| 10 * summary.found >= 9 * (summary.runs - summary.early);
+        let count = |of: &dyn Fn(&FaultResult) -> Option<&OutcomeSummary>| {
+            let tried = faults.iter().filter_map(|measured| of(measured)).filter(|summary| summary.runs > 0);
+            let (tried, found) = tried.fold((0, 0), |(tried, found), s| (tried + 1, found + usize::from(finds(s))));
+            if tried == 0 { "—".to_owned() } else { format!("{found} of {tried}") }
+        };
+        let mut row_cells = vec![kind.name().to_owned(), faults.len().to_string()];
+        row_cells.push(format!("**{}**", count(&|measured| Some(&measured.judge))));
+        row_cells.push(count(&|measured| Some(&measured.plain)));
+        row_cells.extend((0..RULES.len()).map(|at| count(&|measured| measured.peers.get(at))));
+        text += &row(&row_cells);
     }
     text
 }

@@ -32,7 +32,7 @@ use judgement::traffic::head::HttpVersion;
 use judgement::traffic::sticky::StickyBy;
 use memory::clock;
 use memory::counters::{AttemptFailure, RefusalReason};
-use memory::snapshot::Endpoint;
+use memory::snapshot::{Endpoint, OriginTimeouts};
 
 /// How long a request that usually has no body may leave open whether it has one, over HTTP/2. Then it is forwarded with
 /// whatever comes. Some clients end an empty body with a frame of its own; forwarded before that, such a GET would reach an
@@ -495,21 +495,12 @@ impl Exchange<'_> {
                 side.begin_body(Framing::UntilClose, false);
             }
         }
-        let slot = self.ctx.routed.as_ref().and_then(RoutedRequest::slot);
-        let rules = self.ctx.routed.as_ref().and_then(RoutedRequest::failure_rules);
-        let withheld = rules.and_then(|rules| rules.header.as_ref());
-        let limits = &worker.proxy.limits;
-        let terms = PassageTerms { limits, times: &times, expects_continue: false, slot, withheld };
-        // An origin that answers before it has all of the request may be waiting for its client.
-        let had_all = upload.is_sent();
         let (passed, waited) = if switches {
             // Boxed: few requests become tunnels.
             Box::pin(self.pass_through(&mut origin)).await;
             (Ok(()), Millis::ZERO)
         } else {
-            let mut passage = Passage::new(self.client, &mut origin, upload, self.timer, terms);
-            let passed = poll_fn(|cx| passage.poll_body(cx)).await;
-            (passed, if had_all { passage.waited_for_origin() } else { Millis::ZERO })
+            self.pass_body(&mut origin, upload, &times).await
         };
         self.leave_endpoint();
         self.note_shape(&origin, kind, (passed.is_ok(), waited));
@@ -542,6 +533,25 @@ impl Exchange<'_> {
                 AfterRequest::CutOff
             }
         }
+    }
+
+    /// Passes on the response's body, and what is left of the request's. Also returns how long the origin was waited for.
+    async fn pass_body(
+        &mut self,
+        origin: &mut ExchangeSide,
+        upload: &mut Upload,
+        times: &OriginTimeouts,
+    ) -> (Result<(), AttemptError>, Millis) {
+        let limits = &self.worker.proxy.limits;
+        let slot = self.ctx.routed.as_ref().and_then(RoutedRequest::slot);
+        let rules = self.ctx.routed.as_ref().and_then(RoutedRequest::failure_rules);
+        let withheld = rules.and_then(|rules| rules.header.as_ref());
+        let terms = PassageTerms { limits, times, expects_continue: false, slot, withheld };
+        // An origin that answers before it has all of the request may be waiting for its client.
+        let had_all = upload.is_sent();
+        let mut passage = Passage::new(self.client, origin, upload, self.timer, terms);
+        let passed = poll_fn(|cx| passage.poll_body(cx)).await;
+        (passed, if had_all { passage.waited_for_origin() } else { Millis::ZERO })
     }
 
     /// Passes on what both sides of a tunnel send, until it ends.
@@ -663,7 +673,7 @@ impl Exchange<'_> {
         *self.client.output() = output;
     }
 
-    fn endpoint_times(&self) -> Option<memory::snapshot::OriginTimeouts> {
+    fn endpoint_times(&self) -> Option<OriginTimeouts> {
         self.ctx.routed.as_ref()?.endpoint().map(|endpoint| endpoint.timeouts)
     }
 
