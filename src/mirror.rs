@@ -4,6 +4,9 @@
 #[cfg(feature = "validation")]
 pub use validation::mirror::{MirrorBoard, start};
 
+/// What a routing file is checked with: a mirror that compares nothing is refused.
+pub const CANNOT_COMPARE: bool = cfg!(not(feature = "validation"));
+
 #[cfg(not(feature = "validation"))]
 pub use absent::{NoMirror as MirrorBoard, start};
 
