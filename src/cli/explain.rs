@@ -215,6 +215,9 @@ fn triggers(policy: &GuardPolicy, sight: &Observation) -> anyhow::Result<()> {
 }
 
 fn sample(sample: &WindowSample) -> String {
+    if sample.answers == 0 {
+        return format!("no requests in {}", sample.span);
+    }
     let p95 = sample.p95_us.map_or(String::new(), |micros| format!(", p95 {:.1} ms", micros as f64 / 1000.0));
     format!("{} of {} failed in {}{p95}", sample.failed, sample.answers, sample.span)
 }
