@@ -206,10 +206,14 @@ pub enum WaitReason {
 }
 
 impl WaitReason {
-    pub const NAMES: [&str; 12] = [
+    pub const NAMES: [&str; 13] = [
         "preflight",
         "bake",
         "requests",
+    /// It goes no further while a rollback waits for the side that it would go to.
+    Rollback {
+        because: String,
+    },
         "verdict",
         "metric",
         "gate",
@@ -245,6 +249,7 @@ impl std::fmt::Display for WaitReason {
         match self {
             WaitReason::Preflight => f.write_str("preflight"),
             WaitReason::Bake { left } => write!(f, "{left} to bake"),
+            WaitReason::Rollback { .. } => "rollback",
             WaitReason::Requests { seen: 0, wanted, .. } => write!(f, "0 of {wanted} requests (none yet)"),
             WaitReason::Requests { seen, wanted, left: None } => write!(f, "{seen} of {wanted} requests"),
             WaitReason::Requests { seen, wanted, left: Some(left) } => {
@@ -253,7 +258,8 @@ impl std::fmt::Display for WaitReason {
             WaitReason::Verdict { because }
             | WaitReason::Metric { because, .. }
             | WaitReason::Gate { because, .. }
-            | WaitReason::Mirror { because } => f.write_str(because),
+            | WaitReason::Mirror { because }
+            | WaitReason::Rollback { because } => f.write_str(because),
             WaitReason::Suites { names } => f.write_str(&suites(names)),
             WaitReason::Approval => f.write_str("approval"),
             WaitReason::Frozen => f.write_str("frozen"),
@@ -348,6 +354,10 @@ impl ServiceState {
 
     /// What the candidate's own requests must still show.
     fn judgement_wanting(&self, release: &Release, step: &PlanStep, now: Millis) -> Vec<WaitReason> {
+        if let Some(held) = &self.held {
+            let why = held.why.as_deref().unwrap_or("it is not known yet whether its target answers");
+            all.push(WaitReason::Rollback { because: format!("{}: {why}", GuardView::HELD) });
+        }
         let mut all = Vec::new();
         let left = step.bake.since(release.spent);
         if left > Millis::ZERO {

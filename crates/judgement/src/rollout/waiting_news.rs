@@ -38,6 +38,8 @@ impl ServiceUpdate<'_> {
         let is_news = match reasons {
             // Of a gate the answer itself is news.
             [] | [WaitReason::Paused] | [WaitReason::Gate { .. }] => false,
+            // So is a rollback that is held.
+            reasons if reasons.iter().any(|reason| matches!(reason, WaitReason::Rollback { .. })) => false,
             // A person must act: at once.
             [WaitReason::Approval] => !std::mem::replace(&mut step.approval_told, true),
             [WaitReason::Preflight] => waited >= LONG_PREFLIGHT && !std::mem::replace(&mut step.told, true),

@@ -45,6 +45,29 @@ fn a_watch_does_not_pass_while_a_rollback_is_held() {
 }
 
 #[test]
+#[test]
+fn a_rollout_goes_no_further_while_a_rollback_is_held() {
+    // Without a watch, the promotion would end the guard, and the rollback with it.
+    for watch in [0, 60] {
+        let mut bench = Bench::new(RolloutPlan { watch: Millis::seconds(watch), ..plan() });
+        bench.order(deploy("2.0.0")).unwrap();
+        bench.preflighted(Ok(""));
+        bench.run(75);
+        assert_eq!(bench.at(), (RolloutPhase::Baking, 100.0));
+        bench.answers = dead();
+        let found = |rollback: bool| {
+            let (service, environment) = ("shop".to_owned(), Environment::Green);
+            Event::Health { service, environment, up: true, why: "check db".into(), rollback, quiet: false }
+        };
+        bench.apply(found(true)).unwrap();
+        assert_eq!(bench.run(100), [], "its clients are served well, and its check fails");
+        assert_eq!(bench.at(), (RolloutPhase::Baking, 100.0));
+        assert_eq!(bench.waiting(), "a rollback is held: blue does not answer: 127.0.0.1:81 refused the connection");
+        bench.apply(found(false)).unwrap();
+        assert_eq!(bench.run(20), [ChangeKind::RollbackDropped, ChangeKind::Promote], "watched for {watch} s");
+    }
+}
+
 fn what_serves_clients_need_not_be_asked() {
     let mut bench = under_way();
     bench.run(5);
