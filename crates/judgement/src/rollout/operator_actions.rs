@@ -184,6 +184,7 @@ impl ServiceUpdate<'_> {
             environment: candidate,
             url: Some(url),
             host,
+            served: Some(self.state.premises.served_in_words()),
             rescue,
             passes_freeze: pass_freeze,
             functions,
@@ -272,6 +273,7 @@ impl ServiceUpdate<'_> {
                 None => Release {
                     url: Some(self.state.url(candidate).to_owned()),
                     host: Some(candidate.of(&self.state.premises.hosts).clone()),
+                    served: Some(self.state.premises.served_in_words()),
                     ..Release::begin(self.state.plan.up_to(weight), candidate, note.by.who.clone(), self.wall())
                 },
             };

@@ -2,6 +2,7 @@
 
 use super::*;
 use crate::rollout::plan::OnFailure;
+use crate::traffic::host::HostPattern;
 
 fn promoted() -> Bench {
     let mut bench = Bench::new(RolloutPlan { watch: Millis::seconds(120), ..plan() });
@@ -45,7 +46,6 @@ fn a_watch_does_not_pass_while_a_rollback_is_held() {
 }
 
 #[test]
-#[test]
 fn a_rollout_goes_no_further_while_a_rollback_is_held() {
     // Without a watch, the promotion would end the guard, and the rollback with it.
     for watch in [0, 60] {
@@ -68,6 +68,7 @@ fn a_rollout_goes_no_further_while_a_rollback_is_held() {
     }
 }
 
+#[test]
 fn what_serves_clients_need_not_be_asked() {
     let mut bench = under_way();
     bench.run(5);
@@ -105,6 +106,26 @@ fn a_step_that_waits_for_a_person_is_told_at_once_and_one_without_traffic_after_
     assert_eq!(bench.run(29), []);
     assert_eq!(bench.run(2), [ChangeKind::Waiting]);
     assert_eq!(bench.run(300), [], "once");
+}
+
+#[test]
+fn a_step_without_traffic_says_what_keeps_it_away() {
+    let hosts = |names: &[&str]| names.iter().map(|name| HostPattern::parse(name).unwrap()).collect();
+    let mut bench = Bench::new(plan());
+    bench.premises.served = hosts(&["shop.test", "www.shop.test"]);
+    bench.load().unwrap();
+    let functions = vec!["api".to_owned()];
+    let limited = DeployRequest { version: "2.0.0".into(), functions, ..DeployRequest::default() };
+    bench.order(OperatorAction::Deploy(limited)).unwrap();
+    bench.preflighted(Ok(""));
+    bench.idle(31);
+    assert_eq!(bench.waiting().split(", ").next(), Some("0 of 20 requests (none yet; only those of api)"));
+    bench.premises.served = hosts(&["shop.test"]);
+    bench.load().unwrap();
+    bench.restart();
+    bench.idle(31);
+    let wanted = "0 of 20 requests (none yet; only those of api; www.shop.test left `hosts` since it began)";
+    assert_eq!(bench.waiting().split(", ").next(), Some(wanted), "also after a restart");
 }
 
 #[test]
