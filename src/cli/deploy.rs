@@ -164,8 +164,7 @@ fn print_result(args: &DeployArgs, service: &Service, rollout: &Rollout) -> anyh
     let terminal = Terminal::stdout();
     say!("{}", terminal.tell(tone_of(rollout.phase), &text, 2));
     if let Some(cost) = &service.ledger {
-        let [requests, failed, rescued, hurt] = [cost.requests, cost.failed, cost.rescued, cost.hurt].map(grouped);
-        say!("  {requests} requests, {failed} failed, {rescued} rescued, {hurt} seen by clients");
+        say!("  {}", cost.sentence());
     }
     if let Some(latch) = service.latch.as_ref().filter(|_| exit == Exit::RolledBack) {
         say!("  for the evidence: cutover explain {}", latch.entry);

@@ -10,7 +10,7 @@ use judgement::guard::outside_metric::{FigureLevel, FigureRecord};
 use judgement::guard::trigger::TriggerLevel;
 use judgement::guard::window::WindowSample;
 use judgement::guard::{EvidenceBudget, GuardPolicy, Observation, Verdict, judge};
-use judgement::rollout::ledger::RolloutLedger;
+use judgement::rollout::ledger::{RolloutLedger, rescues_in_words};
 use judgement::rollout::{Component, DurableState, JournalChange, JudgementRecord};
 use judgement::time::Millis;
 use judgement::traffic::Environment;
@@ -235,9 +235,9 @@ fn ledger(journal: &JournalReader, change: &JournalChange) -> anyhow::Result<()>
         tell!("  left by their clients       {}, still waiting {}", grouped(ledger.left), grouped(ledger.waiting));
     }
     tell!(
-        "  of these failed             {}, rescued {}, seen by clients {}",
+        "  of these failed             {}, {}, {} seen by clients",
         grouped(*failed),
-        grouped(*rescued),
+        rescues_in_words(ledger.served_again(), *rescued),
         grouped(*hurt)
     );
     let times = match cautions {

@@ -199,6 +199,7 @@ fn remarks(service: &Service) -> Vec<(Tone, String)> {
             _ => {}
         }
     }
+    notes.extend(cost(service));
     notes.extend(copies(service));
     if let Some(pages) = &service.pages {
         let (side, requests) = (pages.environment.name(), grouped(pages.requests));
@@ -219,6 +220,13 @@ fn remarks(service: &Service) -> Vec<(Tone, String)> {
         notes.push((Tone::Warning, format!("{name}: notices are off")));
     }
     notes
+}
+
+/// What the rollout has cost its clients, where it has.
+fn cost(service: &Service) -> Option<(Tone, String)> {
+    let cost = service.ledger.as_ref().filter(|cost| cost.failed + cost.hurt + cost.left > 0)?;
+    let tone = if cost.hurt > 0 { Tone::Warning } else { Tone::Plain };
+    Some((tone, format!("{}: rollout {}: {}", service.service, cost.rollout, cost.sentence())))
 }
 
 /// What copies of requests have shown, while they are sent.

@@ -139,7 +139,7 @@ const fn name_of(verdict: &Verdict) -> &'static str {
 type Value = fn(&GuardGauges) -> u64;
 
 /// The blast radius of the current rollout, or of the last one.
-const LEDGER: [(&str, &str, Value); 9] = [
+const LEDGER: [(&str, &str, Value); 10] = [
     ("rollout_number", "The number of the rollout; it goes up whenever the weight rises from 0.", |judged| {
         u64::from(judged.ledger.rollout)
     }),
@@ -150,7 +150,12 @@ const LEDGER: [(&str, &str, Value); 9] = [
     }),
     ("rollout_keys", "Distinct sticky keys among these requests, estimated.", |judged| judged.ledger.keys),
     ("rollout_failed", "Requests of the rollout that the candidate failed.", |judged| judged.ledger.failed),
-    ("rollout_rescued", "Failed requests of the rollout that active served instead.", |judged| judged.ledger.rescued),
+    ("rollout_rescued", "Failed requests of the rollout that active served instead.", |judged| {
+        judged.ledger.served_again()
+    }),
+    ("rollout_rescues_tried", "Failed requests of the rollout that active was asked to serve instead.", |judged| {
+        judged.ledger.rescued
+    }),
     ("rollout_hurt", "Requests of the rollout whose client saw a failure.", |judged| judged.ledger.hurt),
     ("rollout_turned_away", "Requests of the rollout that caution or a standstill sent to active.", |judged| {
         judged.ledger.turned_away
