@@ -117,6 +117,25 @@ pub struct LoadedService {
 }
 
 /// An active side that did not answer when Cutover started.
+impl LoadedService {
+    /// A service with no route of its own, and what holds where a file says nothing.
+    pub fn standard(service: &str) -> LoadedService {
+        LoadedService {
+            service: service.to_owned(),
+            routes: vec![crate::traffic::route::DEFAULT_ROUTE.to_owned()],
+            ask: SplitRequest { active: None, weight: None },
+            policy: GuardPolicy::standard(),
+            plan: RolloutPlan::standard(),
+            premises: FilePremises::default(),
+            freezes: Vec::new(),
+            gates: Vec::new(),
+            failure_rules: 0,
+            mirrors: false,
+            silent: None,
+        }
+    }
+}
+
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct SilentActive {
     pub side: Environment,

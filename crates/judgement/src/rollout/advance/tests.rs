@@ -79,17 +79,13 @@ fn shift(weight: f64, gradual: bool) -> OperatorAction {
 /// A file that asks for this split.
 fn loaded(bench: &Bench, active: Option<Environment>, weight: Option<f64>) -> Event {
     Event::Loaded(vec![LoadedService {
-        service: "shop".into(),
         routes: bench.routes.clone(),
         ask: SplitRequest { active, weight: weight.map(percent) },
         policy: GuardPolicy::standard(),
         plan: plan(),
         premises: bench.premises.clone(),
-        freezes: vec![],
         gates: bench.gates.clone(),
-        failure_rules: 0,
-        mirrors: false,
-        silent: None,
+        ..LoadedService::standard("shop")
     }])
 }
 
@@ -137,7 +133,6 @@ impl Bench {
             policy.triggers = vec![trigger];
         }
         let loaded = LoadedService {
-            service: "shop".into(),
             routes: self.routes.clone(),
             ask: SplitRequest { active: None, weight: Some(percent(self.asked)) },
             policy,
@@ -145,9 +140,8 @@ impl Bench {
             premises: self.premises.clone(),
             freezes: self.freezes.clone(),
             gates: self.gates.clone(),
-            failure_rules: 0,
             mirrors: self.mirrors,
-            silent: None,
+            ..LoadedService::standard("shop")
         };
         self.apply(Event::Loaded(vec![loaded]))
     }
