@@ -4,6 +4,7 @@
 //! carried out. The sidecar is the thread that does so.
 
 mod active_baseline;
+mod active_before;
 mod advance;
 mod caution;
 mod durable_state;
@@ -116,7 +117,6 @@ pub struct LoadedService {
     pub silent: Option<SilentActive>,
 }
 
-/// An active side that did not answer when Cutover started.
 impl LoadedService {
     /// A service with no route of its own, and what holds where a file says nothing.
     pub fn standard(service: &str) -> LoadedService {
@@ -136,6 +136,7 @@ impl LoadedService {
     }
 }
 
+/// An active side that did not answer when Cutover started.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct SilentActive {
     pub side: Environment,

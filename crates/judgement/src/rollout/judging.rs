@@ -3,13 +3,16 @@
 use crate::guard::window::JudgedTotals;
 use crate::guard::{EvidenceBudget, GuardPolicy};
 use crate::rollout::Effect;
+use crate::rollout::active_before::ActiveBefore;
 use crate::rollout::caution::CautionChange;
 use crate::rollout::judged_scope::{Findings, WatchedService};
 use crate::rollout::ledger::{CandidateAccount, OpenLedger};
 use crate::rollout::service_state::{ServiceState, WaitReason};
 use crate::rollout::service_update::ServiceUpdate;
 use crate::rollout::service_watch::ServiceWatch;
+use crate::time::Millis;
 use crate::traffic::Environment;
+use crate::traffic::split::Weight;
 
 impl ServiceUpdate<'_> {
     pub(super) fn count(&mut self, totals: &[Option<[JudgedTotals; 2]>], on_grid: bool) -> Vec<Effect> {
@@ -58,9 +61,16 @@ impl ServiceUpdate<'_> {
         if !self.state.durable.is_judged() {
             return effects;
         }
+        let recalled = if self.state.watch.is_none() { self.recalled() } else { None };
         let ServiceState { durable, routes, policy, watch, book, .. } = &mut *self.state;
         let book = book.get_or_insert_with(|| OpenLedger::open(durable.rollout, side, now, candidate));
-        let watch = watch.get_or_insert_with(|| ServiceWatch::new(routes.len(), policy));
+        let watch = watch.get_or_insert_with(|| {
+            let mut watch = ServiceWatch::new(routes.len(), policy);
+            if let Some((before, until)) = recalled {
+                watch.recall(&before, until, routes);
+            }
+            watch
+        });
         // A promoted side is judged as it was before: against the side that it replaced.
         let watching = durable.is_watching();
         let calm =
@@ -77,6 +87,9 @@ impl ServiceUpdate<'_> {
             watch.look(now, on_grid, &seen, totals);
         if matches!(caution, Some((CautionChange::Begins(_), ..))) {
             book.caution();
+        }
+        if on_grid {
+            effects.extend(self.keep_active_before(weight));
         }
         if !shared {
             self.state.news.shared.pauses(now);
@@ -97,6 +110,33 @@ impl ServiceUpdate<'_> {
             effects.extend(self.warn(news, sight, judgement));
         }
         effects
+    }
+}
+
+impl ServiceUpdate<'_> {
+    /// What was stored of active, and until when it stands, if it is about this rollout.
+    fn recalled(&self) -> Option<(ActiveBefore, Millis)> {
+        let ServiceState { durable, failure_rules, .. } = &*self.state;
+        let before = durable.before.as_ref()?;
+        let left = before.stands((durable.rollout, *failure_rules), self.wall());
+        (left > Millis::ZERO).then(|| (before.clone(), self.now.plus(left)))
+    }
+
+    /// Stores what active did, as soon as the candidate has all of the traffic.
+    fn keep_active_before(&mut self, weight: Weight) -> Option<Effect> {
+        let wall = self.wall();
+        let ServiceState { durable, failure_rules, routes, watch, .. } = &mut *self.state;
+        if weight != Weight::FULL {
+            durable.before = None;
+            return None;
+        }
+        if durable.before.as_ref().is_some_and(|before| before.rollout() == durable.rollout) {
+            return None;
+        }
+        let known = watch.as_ref()?.active_before().into_iter();
+        let named = known.map(|(route, before)| (route.and_then(|at| routes.get(at)), before));
+        durable.before = Some(ActiveBefore::new((durable.rollout, *failure_rules), wall, named)?);
+        Some(Effect::Keep(self.name.to_owned()))
     }
 }
 

@@ -7,6 +7,7 @@ use crate::guard::evidence::bet::AT_RAISES;
 use crate::guard::evidence::broken_routes::broken;
 use crate::guard::evidence::meters::{EvidenceMeters, MeterContext};
 use crate::guard::evidence::rate_odds;
+use crate::guard::evidence::remembered::RememberedActive;
 use crate::guard::evidence::standstill::Standstill;
 use crate::guard::evidence::tape::EvidenceTape;
 use crate::guard::evidence::{
@@ -15,6 +16,7 @@ use crate::guard::evidence::{
 use crate::guard::window::{JudgedTotals, WindowSample};
 use crate::guard::{EvidenceBudget, GuardPolicy, InsufficientReason, Judgement, Observation, Verdict, judge};
 use crate::rollout::active_baseline::ExchangedMeter;
+use crate::rollout::active_before::ActiveBefore;
 use crate::rollout::caution::{Caution, CautionChange};
 use crate::rollout::judged_scope::{Findings, JudgedScope, ScopeContext, WatchedService};
 use crate::time::Millis;
@@ -290,6 +292,34 @@ impl ServiceWatch {
     ) -> Option<EvidenceTape> {
         let Verdict::Unhealthy(reason) = &judgement.verdict else { return None };
         let weighed = sight.evidence.as_ref().filter(|_| reason.trigger.is_none())?;
+    /// What a candidate does that is compared with nothing.
+    fn note_alone(&mut self, now: Millis, on_grid: bool, sides: [&JudgedTotals; 2]) {
+        let whole = self.scopes.first();
+        if !whole.and_then(JudgedScope::meters).is_some_and(EvidenceMeters::is_blind) {
+            self.shown.alone = None;
+        } else if self.shown.alone.is_none() || on_grid && now.since(self.alone_at) >= RESOLVE {
+            self.alone_at = now;
+            self.shown.alone =
+                whole.and_then(|scope| scope.recent(now, LONGEST, sides)).map(|[_, candidate]| candidate);
+        }
+    }
+
+    /// Takes what an earlier watch knew of active; it stands until then.
+    pub fn recall(&mut self, before: &ActiveBefore, until: Millis, routes: &[String]) {
+        for scope in &mut self.scopes {
+            let route = scope.route.map(|at| routes.get(at).map_or("", String::as_str));
+            if let Some(before) = before.of(route) {
+                scope.recall(before, until);
+            }
+        }
+    }
+
+    /// What is known of active by the indices of the routes, of the whole service first, while the candidate has all of
+    /// the traffic.
+    pub fn active_before(&self) -> Vec<(Option<usize>, &RememberedActive)> {
+        self.scopes.iter().filter_map(|scope| Some((scope.route, scope.meters()?.before()?))).collect()
+    }
+
         self.tape(seen, weighed)
     }
 
