@@ -125,7 +125,7 @@ fn row(service: &Service) -> Vec<(Tone, String)> {
                 "unhealthy" => Tone::Bad,
                 _ => Tone::Plain,
             };
-            (tone, verdict.to_owned())
+            (tone, verdict.replace('_', " "))
         }
     };
     let cost = service.ledger.as_ref();
@@ -181,6 +181,9 @@ fn remarks(service: &Service) -> Vec<(Tone, String)> {
     }
     if let Some(why) = service.guard.why.as_ref().filter(|why| why.starts_with(GuardView::HELD)) {
         notes.push((Tone::Bad, format!("{name}: {why}")));
+    }
+    if service.guard.verdict.as_deref() == Some("not_compared") {
+        notes.extend(service.guard.why.iter().map(|why| (Tone::Warning, format!("{name}: {why}"))));
     }
     if let Some(rollout) = &service.rollout {
         let left = Millis(rollout.left_ms);

@@ -176,7 +176,8 @@ pub struct RolloutStep {
 pub struct GuardSummary {
     /// Whether the guard is on.
     pub monitoring: bool,
-    /// One of `healthy`, `unhealthy` and `insufficient`; `null` if nothing is being judged.
+    /// One of `healthy`, `unhealthy`, `insufficient` and `not_compared` (the side has all of the traffic, nothing is known
+    /// of what the other one did, and no trigger has fired); `null` if nothing is being judged.
     pub verdict: Option<String>,
     pub why: Option<String>,
     /// The odds, to one, that the new side is worse.

@@ -1,9 +1,9 @@
 //! A rollout from deploy to promotion: what holds it, what ends it, and how it survives a restart.
 
-use crate::guard::GuardPolicy;
 use crate::guard::outside_metric::OutsideMetric;
 use crate::guard::trigger::{Metric, Trigger, TriggerAction};
 use crate::guard::window::{AnswerCounts, JudgedTotals};
+use crate::guard::{EvidenceBudget, GuardPolicy};
 use crate::rollout::freeze_window::FreezeWindow;
 use crate::rollout::plan::{OnFailure, PlanStep, RolloutPlan};
 use crate::rollout::release::RolloutPhase;
@@ -35,6 +35,8 @@ struct Bench {
     /// The same of blue's, in whole tens.
     blue_failing: u64,
     asked: f64,
+    /// The guard weighs evidence too.
+    evidence: bool,
     /// The guard has one trigger, which pauses.
     only_pauses: bool,
     metrics: Vec<OutsideMetric>,
@@ -81,7 +83,6 @@ fn loaded(bench: &Bench, active: Option<Environment>, weight: Option<f64>) -> Ev
     Event::Loaded(vec![LoadedService {
         routes: bench.routes.clone(),
         ask: SplitRequest { active, weight: weight.map(percent) },
-        policy: GuardPolicy::standard(),
         plan: plan(),
         premises: bench.premises.clone(),
         gates: bench.gates.clone(),
@@ -101,6 +102,7 @@ impl Bench {
             hundredths: 0,
             blue_failing: 0,
             asked: 0.0,
+            evidence: false,
             only_pauses: false,
             metrics: vec![],
             questions: vec![],
@@ -124,7 +126,8 @@ impl Bench {
     }
 
     fn load(&mut self) -> Result<(), RolloutError> {
-        let mut policy = GuardPolicy { evidence: None, metrics: self.metrics.clone(), ..GuardPolicy::standard() };
+        let evidence = self.evidence.then_some(EvidenceBudget::STANDARD);
+        let mut policy = GuardPolicy { evidence, metrics: self.metrics.clone(), ..GuardPolicy::standard() };
         // As the check of a file does it when evidence is switched off.
         policy.triggers.iter_mut().for_each(|trigger| trigger.alone = false);
         if self.only_pauses {
