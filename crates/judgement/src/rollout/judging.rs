@@ -61,16 +61,10 @@ impl ServiceUpdate<'_> {
         if !self.state.durable.is_judged() {
             return effects;
         }
-        let recalled = if self.state.watch.is_none() { self.recalled() } else { None };
+        self.begin_watch();
         let ServiceState { durable, routes, policy, watch, book, .. } = &mut *self.state;
         let book = book.get_or_insert_with(|| OpenLedger::open(durable.rollout, side, now, candidate));
-        let watch = watch.get_or_insert_with(|| {
-            let mut watch = ServiceWatch::new(routes.len(), policy);
-            if let Some((before, until)) = recalled {
-                watch.recall(&before, until, routes);
-            }
-            watch
-        });
+        let Some(watch) = watch else { return effects };
         // A promoted side is judged as it was before: against the side that it replaced.
         let watching = durable.is_watching();
         let calm =
@@ -114,6 +108,19 @@ impl ServiceUpdate<'_> {
 }
 
 impl ServiceUpdate<'_> {
+    /// Begins to watch with what is known of active, unless it is watched already.
+    fn begin_watch(&mut self) {
+        if self.state.watch.is_some() {
+            return;
+        }
+        let recalled = self.recalled();
+        let ServiceState { routes, policy, watch, .. } = &mut *self.state;
+        let watch = watch.insert(ServiceWatch::new(routes.len(), policy));
+        if let Some((before, until)) = recalled {
+            watch.recall(&before, until, routes);
+        }
+    }
+
     /// What was stored of active, and until when it stands, if it is about this rollout.
     fn recalled(&self) -> Option<(ActiveBefore, Millis)> {
         let ServiceState { durable, failure_rules, .. } = &*self.state;

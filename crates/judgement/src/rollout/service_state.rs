@@ -9,7 +9,7 @@ use crate::rollout::figure_history::OutsideFigures;
 use crate::rollout::forecast::time_of;
 use crate::rollout::freeze_window::FreezeWindow;
 use crate::rollout::gate_history::RolloutGates;
-use crate::rollout::held_rollback::{GradualReturn, HeldRollback, LastServed};
+use crate::rollout::held_rollback::{GradualReturn, HELD, HeldRollback, LastServed};
 use crate::rollout::journal_entries::Component;
 use crate::rollout::ledger::OpenLedger;
 use crate::rollout::plan::{PlanStep, RolloutPlan};
@@ -19,7 +19,6 @@ use crate::rollout::service_watch::{GuardReading, ServiceWatch};
 use crate::rollout::shadow::ShadowNews;
 use crate::rollout::suite_run::{SuiteRun, suites};
 use crate::rollout::told_news::WaitingNews;
-use crate::rollout::view::GuardView;
 use crate::time::Millis;
 use crate::traffic::Environment;
 
@@ -356,7 +355,7 @@ impl ServiceState {
         };
         if let Some(held) = &self.held {
             let why = held.why.as_deref().unwrap_or("it is not known yet whether its target answers");
-            all.push(WaitReason::Rollback { because: format!("{}: {why}", GuardView::HELD) });
+            all.push(WaitReason::Rollback { because: format!("{}: {why}", HELD) });
         }
         if *unwatched {
             all.push(WaitReason::Monitoring);

@@ -5,6 +5,7 @@ use serde::Serialize;
 use crate::guard::comparison::SidesCompared;
 use crate::guard::{GuardPolicy, Verdict};
 use crate::rollout::gates::{GateView, RolloutGate};
+use crate::rollout::held_rollback::HELD;
 use crate::rollout::ledger::RolloutLedger;
 use crate::rollout::outside_figures::FigureView;
 use crate::rollout::plan::OnFailure;
@@ -118,7 +119,7 @@ pub struct GuardView {
 
 impl GuardView {
     /// How the reason begins while a rollback waits for the side that it would go to.
-    pub const HELD: &str = "a rollback is held";
+    pub const HELD: &str = HELD;
 }
 
 impl ServiceView {
