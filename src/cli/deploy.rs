@@ -25,7 +25,7 @@ pub struct DeployArgs {
     /// The version's URL, if it is not the one in the routing file.
     #[arg(long, value_name = "URL")]
     origin: Option<String>,
-    /// Deploy it even if it was rolled back before.
+    /// Deploy it even if it was rolled back before, or is active already.
     #[arg(long)]
     force: bool,
     /// End the rollout that is under way, and deploy this version in its place.

@@ -229,6 +229,11 @@ impl ServiceUpdate<'_> {
             let (version, entry) = (version.clone(), before.entry);
             return Err(RolloutError::Quarantined { service: service(), version, entry });
         }
+        let active = durable.active;
+        if self.state.version(active) == Some(version) && !force {
+            let (version, side) = (version.clone(), active.name());
+            return Err(RolloutError::AlreadyActive { service: service(), version, side });
+        }
         let routes = &self.state.routes;
         if let Some(route) = functions.iter().find(|function| !routes.contains(function)) {
             let known = routes.join(", ");
