@@ -46,26 +46,26 @@ impl ServiceState {
 
     /// What the copies must still show before a step is left.
     pub(super) fn shadow_wanting(&self, release: &Release, step: &PlanStep, gate: MirrorGate) -> Vec<WaitReason> {
-        let heard = self.shadow_here();
+        let Some(heard) = self.shadow_here() else { return self.nothing_copied(release, step) };
         let mut all = Vec::new();
-        let left = time_left(release, step, heard);
+        let left = time_left(release, step, Some(heard));
         if left > Millis::ZERO {
             all.push(WaitReason::Bake { left });
         }
-        let compared = heard.map_or(0, |news| news.compared);
-        if compared < step.requests {
-            let (compared, wanted) = (grouped(compared), grouped(step.requests));
-            let unread = heard.map_or(0, |news| news.unread);
-            let unread = match unread {
+        if heard.compared < step.requests {
+            let (compared, wanted) = (grouped(heard.compared), grouped(step.requests));
+            let but = |many: u64, what: &str| match many {
                 0 => String::new(),
-                _ => format!(", and {} with bodies that are compressed or too long", grouped(unread)),
+                _ => format!(", and {} {what}", grouped(many)),
             };
+            let unread = but(heard.unread, "with bodies that are compressed or too long");
+            let unanswered = but(heard.unanswered, "that active did not answer");
             all.push(WaitReason::Mirror {
-                because: format!("{compared} of {wanted} copied requests compared{unread}"),
+                because: format!("{compared} of {wanted} copied requests compared{unread}{unanswered}"),
             });
         }
-        if let Some(news) = heard.filter(|news| news.differences > gate.differences) {
-            all.push(WaitReason::Mirror { because: news.too_many(gate) });
+        if heard.differences > gate.differences {
+            all.push(WaitReason::Mirror { because: heard.too_many(gate) });
         }
         all
     }

@@ -30,7 +30,9 @@ impl ServiceUpdate<'_> {
         let known = news.step.filter(|step| step.place == place);
         // Once is enough, over a restart too.
         let step = news.step.insert(known.unwrap_or(StepNews::at(place, now, release.told)));
-        if reasons.iter().any(|reason| matches!(reason, WaitReason::Bake { .. })) {
+        // Where nothing is copied, a mirror's time does not run: that is news as soon as it would be over.
+        let is_dry = release.mirrors() && release.current().is_some_and(|mirror| release.spent >= mirror.bake);
+        if !is_dry && reasons.iter().any(|reason| matches!(reason, WaitReason::Bake { .. })) {
             step.baked = now;
         }
         let waited = now.since(step.baked);
