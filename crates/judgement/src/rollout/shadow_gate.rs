@@ -70,6 +70,47 @@ impl ServiceState {
         all
     }
 
+    /// What a step wants that has seen no copy yet. Without one it is never left, whatever its time.
+    fn nothing_copied(&self, release: &Release, step: &PlanStep) -> Vec<WaitReason> {
+        let candidate = self.durable.active.other();
+        let of = match step.requests {
+            0 => String::new(),
+            wanted => format!("0 of {} copied requests compared: ", grouped(wanted)),
+        };
+        let why = match (*candidate.of(&self.up), release.functions.as_slice()) {
+            (false, _) => format!("none is copied while {candidate} is down by its health checks"),
+            (true, []) => "none was copied yet, and only GET and HEAD requests are".to_owned(),
+            (true, only) => format!("none was copied yet, and only GET and HEAD requests of {} are", only.join(", ")),
+        };
+        // Its time runs from the first copy on.
+        let bake = WaitReason::Bake { left: time_left(release, step, None) };
+        vec![bake, WaitReason::Mirror { because: format!("{of}{why}") }]
+    }
+
+    /// Why no copies are sent now, in words; `None` if they are.
+    pub(super) fn no_copies_because(&self) -> Option<String> {
+        if self.comparison().is_some() {
+            return None;
+        }
+        let durable = &self.durable;
+        let candidate = durable.active.other();
+        let release = durable.release.as_ref();
+        Some(match release.filter(|release| release.phase.is_under_way()) {
+            _ if durable.stopped => "in an emergency stop".to_owned(),
+            _ if self.returning.is_some() => "while a rollback is under way".to_owned(),
+            _ if !durable.weight.is_zero() => format!("{candidate} has clients: its weight is {}", durable.weight),
+            Some(release) if release.phase == RolloutPhase::Preflight => {
+                format!("{} is in its preflight", release.title())
+            }
+            Some(release) => format!("{} is at a step that is no mirror", release.title()),
+            None if !self.mirrors => {
+                "the routing file has no `mirror`, and no rollout is at a step that is one".to_owned()
+            }
+            None if durable.latch.is_some() => "the last rollout was rolled back".to_owned(),
+            None => format!("{candidate} is what the last rollout replaced, or gave up"),
+        })
+    }
+
     /// What the copies have shown, of a step that is left.
     pub(super) fn shadow_in_words(&self) -> String {
         let Some(news) = self.shadow_here() else { return "no copies of requests were compared".to_owned() };

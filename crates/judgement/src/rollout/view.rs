@@ -51,6 +51,8 @@ pub struct ServiceView {
     /// The validation suites that the next version's plan names.
     pub gates: Vec<String>,
     pub rollout_gates: Vec<GateView>,
+    /// Why no copies of requests are sent now; `None` if they are.
+    pub no_copies: Option<String>,
 }
 
 /// The current version, or the last one.
@@ -185,6 +187,7 @@ impl ServiceState {
                 .cloned()
                 .collect(),
             rollout_gates: self.gate_views(now),
+            no_copies: self.no_copies_because(),
         }
     }
 
