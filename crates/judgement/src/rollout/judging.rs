@@ -37,6 +37,8 @@ impl ServiceUpdate<'_> {
         effects.extend(self.pass_deadline(&reasons));
         effects.extend(self.tell_waiting(&reasons));
         effects.extend(self.tell_ends());
+        // What is published comes first.
+        effects.extend(self.keep_active_before());
         effects
     }
 
@@ -81,9 +83,6 @@ impl ServiceUpdate<'_> {
             watch.look(now, on_grid, &seen, totals);
         if matches!(caution, Some((CautionChange::Begins(_), ..))) {
             book.caution();
-        }
-        if on_grid {
-            effects.extend(self.keep_active_before(weight));
         }
         if !shared {
             self.state.news.shared.pauses(now);
@@ -130,9 +129,10 @@ impl ServiceUpdate<'_> {
     }
 
     /// Stores what active did, as soon as the candidate has all of the traffic.
-    fn keep_active_before(&mut self, weight: Weight) -> Option<Effect> {
+    fn keep_active_before(&mut self) -> Option<Effect> {
         let wall = self.wall();
         let ServiceState { durable, failure_rules, routes, watch, .. } = &mut *self.state;
+        let weight = if durable.is_watching() { durable.weight.rest() } else { durable.weight };
         if weight != Weight::FULL {
             durable.before = None;
             return None;
@@ -140,8 +140,10 @@ impl ServiceUpdate<'_> {
         if durable.before.as_ref().is_some_and(|before| before.rollout() == durable.rollout) {
             return None;
         }
-        let known = watch.as_ref()?.active_before().into_iter();
-        let named = known.map(|(route, before)| (route.and_then(|at| routes.get(at)), before));
+        let named = watch.as_ref()?.active_before().into_iter().filter_map(|(route, before)| match route {
+            None => Some((None, before)),
+            Some(at) => Some((Some(routes.get(at)?), before)),
+        });
         durable.before = Some(ActiveBefore::new((durable.rollout, *failure_rules), wall, named)?);
         Some(Effect::Keep(self.name.to_owned()))
     }
