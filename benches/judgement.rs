@@ -10,7 +10,6 @@ use http1::{Head, HeadLimits, parse_request};
 use judgement::guard::trigger::TriggerReading;
 use judgement::guard::window::{JudgedTotals, WindowSample};
 use judgement::guard::{GuardPolicy, Observation, judge};
-use judgement::rollout::plan::RolloutPlan;
 use judgement::rollout::{Event, LoadedService, SplitRequest, State};
 use judgement::time::Millis;
 use judgement::traffic::split::{TrafficSplit, Weight, mix};
@@ -124,17 +123,9 @@ fn judge_a_route(bencher: Bencher) {
 fn tick_of_a_service(bencher: Bencher, routes: usize) {
     let mut state = State::default();
     let loaded = LoadedService {
-        service: "shop".to_owned(),
         routes: (0..routes).map(|route| format!("r{route}")).collect(),
         ask: SplitRequest { active: None, weight: Some(Weight::from_percent(10.0).expect("a weight")) },
-        policy: GuardPolicy::standard(),
-        plan: RolloutPlan::standard(),
-        premises: judgement::rollout::FilePremises::default(),
-        freezes: Vec::new(),
-        gates: Vec::new(),
-        failure_rules: 0,
-        mirrors: false,
-        silent: None,
+        ..LoadedService::standard("shop")
     };
     let _ = state.apply(Event::Loaded(vec![loaded]), Millis::ZERO);
     let mut totals = vec![<[JudgedTotals; 2]>::default(); routes];

@@ -29,6 +29,7 @@ mod safety_report;
 mod snapshots;
 pub mod tokens;
 mod traffic;
+mod unique_keys;
 #[cfg(feature = "validation")]
 mod validation;
 pub mod verb;

@@ -69,7 +69,8 @@ fn of_routes(counters: &Counters, snapshot: &RoutingSnapshot) -> Vec<Family> {
         "Requests that failed at an environment, by cause.",
         &["service", "route", "environment", "cause"],
     );
-    let mut rescued = Family::counter("rescued_total", "Failed candidate requests that active served instead.", &ROUTE);
+    let mut rescued =
+        Family::counter("rescued_total", "Failed candidate requests that active was asked to serve instead.", &ROUTE);
     let mut upstream = Family::histogram(
         "upstream_duration_seconds",
         "Time from sending the request to receiving the response head, for responses that did not fail.",

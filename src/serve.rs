@@ -23,7 +23,7 @@ use crate::admin::api::{Api, ApiParts};
 use crate::admin::authentication::Authenticator;
 use crate::admin::changes::Changes;
 use crate::admin::tokens::{self, Keyring, LocalToken};
-use crate::mirror::{self, MirrorBoard};
+use crate::mirror::{self, AS_BUILT, MirrorBoard};
 use crate::runs::Runs;
 use crate::serve::candidate_checks::PreflightContext;
 use crate::serve::file_changes::LoadedFile;
@@ -92,7 +92,7 @@ pub fn start(settings: &MainConfig) -> anyhow::Result<Running> {
     let workers = number_of_workers(settings);
     let files = FileStamps::at(&settings.routing);
     let listeners = settings.listeners();
-    let context = RoutingContext { listeners: Some(&listeners), ..RoutingContext::default() };
+    let context = RoutingContext { listeners: Some(&listeners), ..AS_BUILT };
     let routing = config::load_routing(&settings.routing, &context)?;
     let sockets = Sockets::bind(settings, workers)?;
     let counters = Arc::new(Counters::new(workers));

@@ -335,6 +335,19 @@ fn copies_end_where_clients_come_and_begin_anew_with_another_candidate() {
     assert_eq!((report["sending"].as_bool(), report["copied"].as_u64()), (Some(false), copied));
 }
 
+#[test]
+fn copies_that_active_does_not_answer_say_why() {
+    let house = House::start("weight = 0", ALL);
+    house.blue.always(Do::Close);
+    assert_eq!(house.client().get("/", &[]).status, 502, "Cutover's own");
+    wait_until("it is known", SOON, || house.copies()["unanswered"] == 1);
+    let report = house.copies();
+    assert_eq!(
+        (report["compared"].as_u64(), report["unanswered_why"].as_str()),
+        (Some(0), Some("closed the connection without a response"))
+    );
+}
+
 /// A plan whose first step compares copies for so long.
 fn comparing(mirror: &str) -> String {
     format!("steps = [{{ {mirror} }}, 100]\nbake = \"300ms\"\nrequests = 10\nwatch = \"2s\"\nwarm_up = 1\n{ALL}")
@@ -350,12 +363,18 @@ fn a_rollout_has_its_first_client_after_copies_were_answered_alike() {
     site.must(&["plan"]);
     site.must(&["deploy", "2.0.0"]);
     wait_until("copies wait", SOON, || site.must(&["status"]).contains("0 of 10 copied requests compared"));
+    let said = site.must(&["status"]);
+    assert!(said.contains("none was copied yet, and only GET and HEAD requests are"), "{said}");
     let clients = |site: &Site| site.green.all().iter().any(|request| !is_copy(request) && path(request) != "/");
     assert!(!clients(&site));
     let load = Load::asking(site.process.address, 2, Duration::from_millis(5), ask);
     wait_until("copies are compared", SOON, || site.must(&["mirror"]).contains(" compared in "));
     site.wait_for_phase("promoted");
     assert_eq!(load.stop().1, 0);
+    let told = site.must(&["mirror"]);
+    let last = "the last comparison was of rollout 1, with green";
+    assert!(told.contains("no copies of requests are sent") && told.contains("the last rollout replaced"), "{told}");
+    assert!(told.contains(last) && told.contains("no differences"), "it is not lost: {told}");
     let history = site.must(&["history", "--kind", "step"]);
     assert!(history.contains("copied requests compared in") && history.contains("no differences"), "{history}");
 }
@@ -371,6 +390,9 @@ fn a_candidate_that_lacks_a_field_is_taken_back_before_its_first_client() {
     let told = site.must(&["mirror"]);
     assert!(told.contains("1 difference") && told.contains("active 0, candidate nothing"), "{told}");
     site.wait_for_phase("rolled_back");
+    let told = site.must(&["mirror"]);
+    assert!(told.contains("no copies of requests are sent: the last rollout was rolled back"), "{told}");
+    assert!(told.contains("of rollout 1, with green") && told.contains("lacks `total`"), "{told}");
     let (asked, failed) = load.stop();
     assert_eq!(failed, 0, "of {asked}");
     let is_clients = |request: &Request| path(request) == "/api/cart" && !is_copy(request);

@@ -267,3 +267,22 @@ fn exit_codes_say_what_is_the_matter() {
     let (code, said) = site.cutover(&["deploy", "2.0.0", "--wait"]);
     assert!(code == Some(1) && said.contains("aborted") && said.contains("503"), "{code:?} {said}");
 }
+
+#[test]
+fn a_kill_with_all_clients_on_the_new_side_forgets_nothing_of_what_the_old_one_did() {
+    let site = Site::new("steps = [50, 100]\nbake = \"2s\"\nrequests = 20\nwatch = \"10m\"\n");
+    let load = Load::start(site.process.address, 8, Duration::from_millis(2));
+    site.must(&["deploy", "2.0.0"]);
+    site.wait_for_phase("promoted");
+    wait_until("it is on the disk", SOON, || site.kinds().contains(&ChangeKind::Promote));
+    load.stop();
+    let site = site.crash();
+    let load = Load::start(site.process.address, 8, Duration::from_millis(2));
+    let verdict = || site.status()["guard"]["verdict"].as_str().unwrap_or_default().to_owned();
+    wait_until("it is judged again", LONG, || !["", "insufficient"].contains(&verdict().as_str()));
+    // What is compared with nothing is so after a second at the latest.
+    let before = load.requests();
+    wait_until("time passes", LONG, || load.requests() > before + 500);
+    assert_eq!(verdict(), "healthy", "and not `not_compared`");
+    load.stop();
+}

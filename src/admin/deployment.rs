@@ -42,7 +42,7 @@ async fn show(
         Verb::Traffic => Ok(json(&traffic::traffic(&api, service)?, None)),
         Verb::History => history::page(&api, wanted).await,
         Verb::Plan => plan::show(&api, service, asked).await,
-        Verb::Mirror => mirror::show(&api, service),
+        Verb::Mirror => mirror::show(&api, service).await,
         _ => {
             let (generation, views) = api.views(service).await?;
             if headers.get(header::IF_NONE_MATCH).is_some_and(|tag| is_known(tag, generation)) {

@@ -5,6 +5,7 @@ use serde_json::Value;
 
 use crate::admin::caller::Caller;
 use crate::admin::error::ApiError;
+use crate::admin::unique_keys::UniqueKeys;
 use crate::admin::verb::Verb;
 use config::read::did_you_mean;
 use judgement::printable::without_obeyed;
@@ -45,9 +46,18 @@ fn read_action((path, method): (&str, &str), headers: &HeaderMap, body: &[u8]) -
         let hint = "send `Content-Type: application/json`";
         return Err(ApiError::unsupported("unsupported_media_type", format!("the body is `{typed}`"), hint));
     }
-    let mut value: Value = serde_json::from_slice(body).map_err(|error| {
+    let UniqueKeys(mut value) = serde_json::from_slice(body).map_err(|error| {
         let what = error.to_string();
-        let what = what.split(" at line ").next().unwrap_or("");
+        let what = brief(what.rsplit_once(" at line ").map_or(&*what, |(what, _)| what));
+        // Anything else is no JSON at all.
+        if error.is_data() {
+            let message = format!("{what}: the second time at line {}, column {}", error.line(), error.column());
+            return ApiError::bad(
+                "duplicate_field",
+                message,
+                "send each field once: which of the two counts is not said",
+            );
+        }
         let message = format!("invalid JSON at line {}, column {}: {what}", error.line(), error.column());
         ApiError::bad("bad_json", message, "")
     })?;

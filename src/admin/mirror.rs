@@ -8,11 +8,13 @@ use crate::admin::error::ApiError;
 
 /// # Errors
 /// There is no such service, or this Cutover was built without validation.
-pub fn show(api: &Api, service: Option<&str>) -> Result<Response, ApiError> {
+pub async fn show(api: &Api, service: Option<&str>) -> Result<Response, ApiError> {
     let name = api.service(service)?;
-    let report = api.mirror.report(&api.published.load(), &name).ok_or_else(|| {
+    let mut report = api.mirror.report(&api.published.load(), &name).ok_or_else(|| {
         let message = "this Cutover was built without validation, so it compares no answers";
         ApiError::of(StatusCode::NOT_IMPLEMENTED, "not_built", message, "build it with `--features validation`")
     })?;
+    let (_, views) = api.views(Some(&name)).await?;
+    report.why = views.into_iter().next().and_then(|view| view.no_copies);
     Ok(json(&report, None))
 }

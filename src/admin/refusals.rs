@@ -87,16 +87,14 @@ impl From<RolloutError> for ApiError {
                     post("abort")
                 ),
             ),
-            RolloutError::HasShare { .. } => conflict(
-                "has_share",
-                "set it to 0 first with `cutover shift 0`, or promote the candidate with `cutover promote`".to_owned(),
-            ),
+            RolloutError::HasShare { .. } => conflict("has_share", HAS_SHARE.to_owned()),
             RolloutError::Quarantined { entry, .. } => conflict(
                 "quarantined",
                 format!(
                     "`cutover explain {entry}` shows why; to let it have clients anyway, use `--force` of `cutover deploy` or `cutover shift`, or \"force\":true"
                 ),
             ),
+            RolloutError::AlreadyActive { .. } => conflict("already_active", ALREADY_ACTIVE.to_owned()),
             RolloutError::BadVersion { .. } => ApiError::senseless(
                 "bad_version",
                 message,
@@ -128,6 +126,9 @@ impl From<RolloutError> for ApiError {
     }
 }
 
+const HAS_SHARE: &str = "set it to 0 first with `cutover shift 0`, or promote the candidate with `cutover promote`";
+const ALREADY_ACTIVE: &str = "there is nothing to roll out; to send clients to another build of that name on the other \
+                              side, use `--force` of `cutover deploy`, or \"force\":true";
 const NO_FREEZE: &str = "there is no freeze to lift";
 const NO_STOP: &str = "there is no emergency stop to clear";
 

@@ -98,7 +98,7 @@ fn trend(metric: Metric, value: Option<f64>, baseline: Option<f64>) -> Trend {
 fn evidence(view: &ServiceView) -> ReportEvidence {
     let (odds, threshold) = (view.guard.evidence, view.guard.threshold);
     let level = match (view.guard.verdict, threshold) {
-        (None, _) | (_, None) => ReportLevel::Unknown,
+        (None | Some("not_compared"), _) | (_, None) => ReportLevel::Unknown,
         (_, Some(threshold)) if odds >= threshold => ReportLevel::Critical,
         (_, Some(threshold)) if odds >= SERIOUS * threshold || view.guard.caution => ReportLevel::Warn,
         _ => ReportLevel::Ok,
@@ -155,7 +155,9 @@ fn recommendations(
     if under_way && waits_for_approval {
         add("the step is waiting for approval".to_owned(), Some(format!("cutover approve --service {service}")));
     }
-    if insight.judged && level == ReportLevel::Unknown {
+    if view.guard.verdict == Some("not_compared") {
+        view.guard.why.iter().for_each(|why| add(why.clone(), None));
+    } else if insight.judged && level == ReportLevel::Unknown {
         add("too few requests for a verdict; wait, or raise the weight".to_owned(), None);
     }
     if all.is_empty() {

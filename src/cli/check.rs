@@ -7,6 +7,7 @@ use serde::Serialize;
 
 use crate::cli::output::say;
 use crate::cli::{Exit, Output, log};
+use crate::mirror::AS_BUILT;
 #[cfg(feature = "validation")]
 use config::ConfigError;
 use config::file::schema;
@@ -83,7 +84,7 @@ pub fn run(args: &CheckArgs) -> anyhow::Result<Exit> {
     let mut findings = Findings::default();
     match &args.routing {
         Some(path) => {
-            findings.routing(path, &RoutingContext::default());
+            findings.routing(path, &AS_BUILT);
         }
         None => findings.all(&args.config.config),
     }
@@ -109,8 +110,7 @@ impl Findings {
         let suites = self.suites(&main);
         self.warnings.extend(main.warnings.iter().cloned());
         let listeners = main.listeners();
-        let context =
-            RoutingContext { listeners: Some(&listeners), suites: suites.as_ref(), ..RoutingContext::default() };
+        let context = RoutingContext { listeners: Some(&listeners), suites: suites.as_ref(), ..AS_BUILT };
         let services = self.routing(&main.routing, &context);
         if let (Some(services), Some(folder)) = (services, &suites) {
             self.services_of_suites(folder, &services);

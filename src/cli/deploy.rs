@@ -25,7 +25,7 @@ pub struct DeployArgs {
     /// The version's URL, if it is not the one in the routing file.
     #[arg(long, value_name = "URL")]
     origin: Option<String>,
-    /// Deploy it even if it was rolled back before.
+    /// Deploy it even if it was rolled back before, or is active already.
     #[arg(long)]
     force: bool,
     /// End the rollout that is under way, and deploy this version in its place.
@@ -164,8 +164,7 @@ fn print_result(args: &DeployArgs, service: &Service, rollout: &Rollout) -> anyh
     let terminal = Terminal::stdout();
     say!("{}", terminal.tell(tone_of(rollout.phase), &text, 2));
     if let Some(cost) = &service.ledger {
-        let [requests, failed, rescued, hurt] = [cost.requests, cost.failed, cost.rescued, cost.hurt].map(grouped);
-        say!("  {requests} requests, {failed} failed, {rescued} rescued, {hurt} seen by clients");
+        say!("  {}", cost.sentence());
     }
     if let Some(latch) = service.latch.as_ref().filter(|_| exit == Exit::RolledBack) {
         say!("  for the evidence: cutover explain {}", latch.entry);

@@ -10,7 +10,7 @@ use judgement::guard::outside_metric::{FigureLevel, FigureRecord};
 use judgement::guard::trigger::TriggerLevel;
 use judgement::guard::window::WindowSample;
 use judgement::guard::{EvidenceBudget, GuardPolicy, Observation, Verdict, judge};
-use judgement::rollout::ledger::RolloutLedger;
+use judgement::rollout::ledger::{RolloutLedger, rescues_in_words};
 use judgement::rollout::{Component, DurableState, JournalChange, JudgementRecord};
 use judgement::time::Millis;
 use judgement::traffic::Environment;
@@ -215,6 +215,9 @@ fn triggers(policy: &GuardPolicy, sight: &Observation) -> anyhow::Result<()> {
 }
 
 fn sample(sample: &WindowSample) -> String {
+    if sample.answers == 0 {
+        return format!("no requests in {}", sample.span);
+    }
     let p95 = sample.p95_us.map_or(String::new(), |micros| format!(", p95 {:.1} ms", micros as f64 / 1000.0));
     format!("{} of {} failed in {}{p95}", sample.failed, sample.answers, sample.span)
 }
@@ -232,9 +235,9 @@ fn ledger(journal: &JournalReader, change: &JournalChange) -> anyhow::Result<()>
         tell!("  left by their clients       {}, still waiting {}", grouped(ledger.left), grouped(ledger.waiting));
     }
     tell!(
-        "  of these failed             {}, rescued {}, seen by clients {}",
+        "  of these failed             {}, {}, {} seen by clients",
         grouped(*failed),
-        grouped(*rescued),
+        rescues_in_words(ledger.served_again(), *rescued),
         grouped(*hurt)
     );
     let times = match cautions {

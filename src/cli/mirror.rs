@@ -30,17 +30,22 @@ fn show(report: &MirrorReport, all: bool, terminal: Terminal) -> String {
     let candidate = candidate.name();
     let mut lines = vec![match sending {
         true => format!("{service}: copies of {share} % of the GET and HEAD requests go to {candidate}"),
-        false => format!(
-            "{service}: no copies go to {candidate}: they do at weight 0, if the routing file has a `mirror` or the rollout \
-             is at a step that is one"
-        ),
+        false => {
+            let why = report.why.as_deref().unwrap_or("they do at weight 0");
+            format!("{service}: no copies of requests are sent: {why}")
+        }
     }];
+    if !*sending && *compared + *unanswered + report.unread > 0 {
+        let version = report.version.as_ref().map_or(String::new(), |version| format!(" {version}"));
+        lines.push(format!("the last comparison was of rollout {}, with {candidate}{version}:", report.rollout));
+    }
     let lasted = Millis(report.lasted_ms).whole_seconds();
     if *compared > 0 || *sending {
         lines.push(format!("{} compared in {lasted}: {}", grouped(*compared), counted(report.differences)));
     }
     if *unanswered > 0 {
-        lines.push(format!("{} not compared, because active did not answer them itself", grouped(*unanswered)));
+        let why = report.unanswered_why.as_ref().map_or(String::new(), |why| format!(": the last time it {why}"));
+        lines.push(format!("{} not compared, because active gave no answer{why}", grouped(*unanswered)));
     }
     if report.unread > 0 {
         let many = grouped(report.unread);

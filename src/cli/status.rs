@@ -125,7 +125,7 @@ fn row(service: &Service) -> Vec<(Tone, String)> {
                 "unhealthy" => Tone::Bad,
                 _ => Tone::Plain,
             };
-            (tone, verdict.to_owned())
+            (tone, verdict.replace('_', " "))
         }
     };
     let cost = service.ledger.as_ref();
@@ -182,6 +182,9 @@ fn remarks(service: &Service) -> Vec<(Tone, String)> {
     if let Some(why) = service.guard.why.as_ref().filter(|why| why.starts_with(GuardView::HELD)) {
         notes.push((Tone::Bad, format!("{name}: {why}")));
     }
+    if service.guard.verdict.as_deref() == Some("not_compared") {
+        notes.extend(service.guard.why.iter().map(|why| (Tone::Warning, format!("{name}: {why}"))));
+    }
     if let Some(rollout) = &service.rollout {
         let left = Millis(rollout.left_ms);
         match (rollout.phase, &rollout.why) {
@@ -199,6 +202,7 @@ fn remarks(service: &Service) -> Vec<(Tone, String)> {
             _ => {}
         }
     }
+    notes.extend(cost(service));
     notes.extend(copies(service));
     if let Some(pages) = &service.pages {
         let (side, requests) = (pages.environment.name(), grouped(pages.requests));
@@ -219,6 +223,13 @@ fn remarks(service: &Service) -> Vec<(Tone, String)> {
         notes.push((Tone::Warning, format!("{name}: notices are off")));
     }
     notes
+}
+
+/// What the rollout has cost its clients, where it has.
+fn cost(service: &Service) -> Option<(Tone, String)> {
+    let cost = service.ledger.as_ref().filter(|cost| cost.failed + cost.hurt + cost.left > 0)?;
+    let tone = if cost.hurt > 0 { Tone::Warning } else { Tone::Plain };
+    Some((tone, format!("{}: rollout {}: {}", service.service, cost.rollout, cost.sentence())))
 }
 
 /// What copies of requests have shown, while they are sent.

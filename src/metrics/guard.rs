@@ -1,16 +1,18 @@
 //! The judge's view of every service, and what its rollout has cost.
 
 use crate::metrics::Family;
-use judgement::guard::Verdict;
 use judgement::guard::comparison::{Band, QUANTILES};
 use judgement::guard::evidence::MeterKind;
-use judgement::rollout::WaitReason;
+use judgement::rollout::{GuardReading, WaitReason};
 use judgement::traffic::Environment;
 use memory::counters::{Counters, GuardGauges};
 
 pub fn of_guard(counters: &Counters) -> Vec<Family> {
-    let mut verdicts =
-        Family::gauge("guard_verdict", "1 for the last verdict on the candidate.", &["service", "verdict"]);
+    let mut verdicts = Family::gauge(
+        "guard_verdict",
+        "1 for the last verdict on the candidate; not_compared: it has all of the traffic, and nothing is known of what active did.",
+        &["service", "verdict"],
+    );
     let mut evidence = Family::gauge(
         "guard_evidence",
         "The odds that the candidate is worse than tolerated, x : 1, by meter; a sum of 1000 causes a rollback.",
@@ -46,9 +48,8 @@ pub fn of_guard(counters: &Counters) -> Vec<Family> {
         LEDGER.iter().map(|(name, help, _)| Family::gauge(name, help, &["service"])).collect();
     for (service, mut judged) in counters.judged() {
         judged.ledger.keys = counters.keys(&service).estimate(judged.ledger.rollout);
-        for name in ["healthy", "unhealthy", "insufficient"] {
-            let is = judged.shown.verdict.as_ref().is_some_and(|verdict| name_of(verdict) == name);
-            verdicts.set(&[&service, name], f64::from(u8::from(is)));
+        for name in GuardReading::NAMES {
+            verdicts.set(&[&service, name], f64::from(u8::from(judged.shown.name() == Some(name))));
         }
         for (kind, value) in MeterKind::ALL.iter().zip(judged.shown.evidence) {
             evidence.set(&[&service, kind.name()], value);
@@ -128,18 +129,10 @@ pub fn of_gates(counters: &Counters) -> Vec<Family> {
     vec![asked, failed]
 }
 
-const fn name_of(verdict: &Verdict) -> &'static str {
-    match verdict {
-        Verdict::Healthy => "healthy",
-        Verdict::Unhealthy(_) => "unhealthy",
-        Verdict::Insufficient { .. } => "insufficient",
-    }
-}
-
 type Value = fn(&GuardGauges) -> u64;
 
 /// The blast radius of the current rollout, or of the last one.
-const LEDGER: [(&str, &str, Value); 9] = [
+const LEDGER: [(&str, &str, Value); 10] = [
     ("rollout_number", "The number of the rollout; it goes up whenever the weight rises from 0.", |judged| {
         u64::from(judged.ledger.rollout)
     }),
@@ -150,7 +143,12 @@ const LEDGER: [(&str, &str, Value); 9] = [
     }),
     ("rollout_keys", "Distinct sticky keys among these requests, estimated.", |judged| judged.ledger.keys),
     ("rollout_failed", "Requests of the rollout that the candidate failed.", |judged| judged.ledger.failed),
-    ("rollout_rescued", "Failed requests of the rollout that active served instead.", |judged| judged.ledger.rescued),
+    ("rollout_rescued", "Failed requests of the rollout that active served instead.", |judged| {
+        judged.ledger.served_again()
+    }),
+    ("rollout_rescues_tried", "Failed requests of the rollout that active was asked to serve instead.", |judged| {
+        judged.ledger.rescued
+    }),
     ("rollout_hurt", "Requests of the rollout whose client saw a failure.", |judged| judged.ledger.hurt),
     ("rollout_turned_away", "Requests of the rollout that caution or a standstill sent to active.", |judged| {
         judged.ledger.turned_away

@@ -7,7 +7,7 @@ use crate::metrics::Family;
 pub(super) fn of_mirror(counters: &Counters) -> [Family; 2] {
     let mut copies = Family::counter(
         "mirror_copies_total",
-        "Copies of requests before the candidate's first client: alike, differing, unanswered by active itself, or dropped because there were enough at the time.",
+        "Copies of requests before the candidate's first client: alike, differing, unanswered by active, or dropped because there were enough at the time.",
         &["service", "result"],
     );
     let mut differences = Family::gauge(

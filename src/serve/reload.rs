@@ -7,6 +7,7 @@ use std::sync::Arc;
 use tokio::sync::mpsc;
 
 use crate::admin::changes::{Change, ChangeError, ChangeRequest};
+use crate::mirror::AS_BUILT;
 use crate::serve::file_changes::LoadedFile;
 use config::check::permalink;
 use config::read::FileProblem;
@@ -211,8 +212,7 @@ impl Reloader {
         // Reading and checking a thousand services takes a moment, and so does rendering their problems: not on the
         // thread that answers scrapes.
         let read = move || {
-            let context =
-                RoutingContext { overlays: Some(&overs), listeners: Some(&listeners), ..RoutingContext::default() };
+            let context = RoutingContext { overlays: Some(&overs), listeners: Some(&listeners), ..AS_BUILT };
             let read = config::load_routing(&path, &context);
             let routing = read.map_err(|refused| (refused.problems().count(), refused.to_string()))?;
             let loaded = LoadedFile::of(&path, &routing);

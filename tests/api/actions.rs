@@ -203,6 +203,10 @@ fn what_cannot_be_read_is_told_where() {
     desk.ask("POST", DEPLOYMENT, &["Content-Type: text/plain"], "{}").is_refused(415, "unsupported_media_type");
     desk.ask("POST", DEPLOYMENT, &["Content-Type: application/json; charset=utf-8"], "{}")
         .is_refused(400, "action_missing");
+    let body = "{\n  \"action\":\"deploy\",\"version\":\"1\",\n  \"version\":\"2\"}";
+    let twice = desk.ask("POST", DEPLOYMENT, &[], body);
+    twice.is_refused(400, "duplicate_field");
+    assert_eq!(twice.message(), "`version` is there twice: the second time at line 3, column 11");
     let unknown = desk.act("deplyo");
     unknown.is_refused(400, "unknown_action");
     assert!(unknown.hint().contains("emergency_stop"), "{unknown:?}");

@@ -1,7 +1,6 @@
 //! Whatever people, files and faults do, in any order: the invariants of the state.
 
 use judgement::guard::{GuardPolicy, judge};
-use judgement::rollout::plan::RolloutPlan;
 use judgement::rollout::{
     ChangeKind, Effect, Event, LoadedService, OperatorAction, OperatorCommand, Requester, SplitRequest,
 };
@@ -81,21 +80,14 @@ impl Somebody {
         let ask = SplitRequest { active: Some(Environment::Blue), weight };
         let routes = vec!["route 0".to_owned()];
         let loaded = LoadedService {
-            service: "shop".into(),
             routes,
             ask,
-            policy: GuardPolicy::standard(),
-            plan: RolloutPlan::standard(),
             premises: judgement::rollout::FilePremises {
                 versions: [Some("1".into()), Some("2".into())],
                 skew: Some(judgement::time::Millis::seconds(3600)),
                 ..Default::default()
             },
-            freezes: Vec::new(),
-            gates: Vec::new(),
-            failure_rules: 0,
-            mirrors: false,
-            silent: None,
+            ..LoadedService::standard("shop")
         };
         engine.judges[0].apply(Event::Loaded(vec![loaded]), engine.now)
     }

@@ -283,6 +283,8 @@ pub struct RoutingContext<'a> {
     pub listeners: Option<&'a OwnListeners>,
     /// The suites that a plan may name; `None` if this is not checked.
     pub suites: Option<&'a SuiteFolder>,
+    /// This Cutover was built without what compares answers: a mirror would wait for ever.
+    pub cannot_compare: bool,
 }
 
 /// The addresses that this process listens on.

@@ -78,6 +78,12 @@ fn routing_files() -> Vec<(&'static str, String)> {
                 .replace("[service.shop]\n", "[service.shop]\nhosts = [\"*.shop.test\", \"notshop.test\"]\n"),
         ),
         ("a version of pages that nothing carries", service("skew = { for = \"12h\" }")),
+        ("a version of pages in a header of every client", service("skew = { header = \"host\" }")),
+        ("a version of pages in the header of all cookies", service("skew = { header = \"Cookie\" }")),
+        ("a version of pages in a header that ends at the proxy", service("skew = { header = \"x-forwarded-for\" }")),
+        ("a pattern with a placeholder", service("allowed_origins = [\"https://{version}--shop.netlify.app\"]")),
+        ("an origin with a placeholder", green("url = \"https://{version}--shop.netlify.app\"")),
+        ("a mirror that compares nothing", service("mirror = { share = 0.001, ignore = [\"$\"] }")),
         (
             "a version of pages in a parameter with a question mark",
             service("skew = { query = \"?dpl\", for = \"12\" }"),

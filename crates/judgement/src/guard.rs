@@ -229,7 +229,7 @@ pub fn sentence(
     let beyond = if trigger.metric.is_bad_below() { "under" } else { "over" };
     let held = if trigger.hold > crate::time::Millis::ZERO { format!(" for {}", reading.held) } else { String::new() };
     format!(
-        "{}{place}: {} {} is {}, {beyond} {limit}{held}; {candidate} failed {} of {} in {}, {active} {} of {}",
+        "{}{place}: {} {} is {}, {beyond} {limit}{held}; {candidate} failed {} of {} in {}, {}",
         trigger.name,
         candidate,
         trigger.metric.name(),
@@ -237,8 +237,10 @@ pub fn sentence(
         c.failed,
         c.answers,
         c.span,
-        a.failed,
-        a.answers,
+        match a.answers {
+            0 => format!("and {active} had no requests over the same time"),
+            _ => format!("{active} {} of {}", a.failed, a.answers),
+        },
     )
 }
 

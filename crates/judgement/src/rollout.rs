@@ -4,6 +4,7 @@
 //! carried out. The sidecar is the thread that does so.
 
 mod active_baseline;
+mod active_before;
 mod advance;
 mod caution;
 mod durable_state;
@@ -114,6 +115,25 @@ pub struct LoadedService {
     pub mirrors: bool,
     /// If active did not answer when Cutover started without the state of before: it decides who is active.
     pub silent: Option<SilentActive>,
+}
+
+impl LoadedService {
+    /// A service with no route of its own, and what holds where a file says nothing.
+    pub fn standard(service: &str) -> LoadedService {
+        LoadedService {
+            service: service.to_owned(),
+            routes: vec![crate::traffic::route::DEFAULT_ROUTE.to_owned()],
+            ask: SplitRequest { active: None, weight: None },
+            policy: GuardPolicy::standard(),
+            plan: RolloutPlan::standard(),
+            premises: FilePremises::default(),
+            freezes: Vec::new(),
+            gates: Vec::new(),
+            failure_rules: 0,
+            mirrors: false,
+            silent: None,
+        }
+    }
 }
 
 /// An active side that did not answer when Cutover started.

@@ -65,6 +65,9 @@ fn trigger_line(
 }
 
 fn sample(side: &str, sample: &WindowSample) -> String {
+    if sample.answers == 0 {
+        return format!("{side} had no requests in {}", sample.span);
+    }
     let p95 = sample.p95_us.map_or(String::new(), |micros| format!(", p95 {:.1} ms", micros as f64 / 1000.0));
     format!("{side} failed {} of {} in {}{p95}", sample.failed, sample.answers, sample.span)
 }

@@ -63,7 +63,9 @@ pub struct NoticeLedger {
     pub left_by_clients: u64,
     pub waiting: u64,
     pub failed: u64,
+    /// Those that active served instead, of those that it was asked to.
     pub rescued: u64,
+    pub rescues_tried: u64,
     pub seen_by_clients: u64,
     pub turned_away: u64,
     /// All requests of the rollout have ended.
@@ -72,9 +74,8 @@ pub struct NoticeLedger {
 
 impl From<&ledger::RolloutLedger> for NoticeLedger {
     fn from(ledger: &ledger::RolloutLedger) -> NoticeLedger {
-        let ledger::RolloutLedger {
-            rollout, requests, left, waiting, failed, rescued, hurt, turned_away, closed, ..
-        } = *ledger;
+        let ledger::RolloutLedger { rollout, requests, left, waiting, failed, hurt, turned_away, closed, .. } = *ledger;
+        let (rescued, rescues_tried) = (ledger.served_again(), ledger.rescued);
         let (left_by_clients, seen_by_clients) = (left, hurt);
         NoticeLedger {
             rollout,
@@ -83,6 +84,7 @@ impl From<&ledger::RolloutLedger> for NoticeLedger {
             waiting,
             failed,
             rescued,
+            rescues_tried,
             seen_by_clients,
             turned_away,
             closed,
@@ -179,9 +181,12 @@ impl Notice {
             lines.push(format!("verdict: {verdict}"));
             lines.extend(meters.iter().chain(triggers).cloned());
         }
-        if let Some(NoticeLedger { rollout, requests, failed, rescued, seen_by_clients, .. }) = self.ledger {
+        if let Some(NoticeLedger { rollout, requests, failed, rescued, rescues_tried, seen_by_clients, .. }) =
+            self.ledger
+        {
+            let rescues = ledger::rescues_in_words(rescued, rescues_tried);
             lines.push(format!(
-                "rollout {rollout}: {requests} requests, {failed} failed, {rescued} rescued, {seen_by_clients} seen by clients"
+                "rollout {rollout}: {requests} requests, {failed} failed, {rescues}, {seen_by_clients} seen by clients"
             ));
         }
         lines

@@ -10,7 +10,17 @@ use super::Side;
 #[schema(as = Mirror)]
 pub struct MirrorReport {
     pub service: String,
+    /// The side that copies go to, or the one that the last comparison was about.
     pub candidate: Side,
+    /// The version that the routing file gives it, or gave it then.
+    #[serde(default)]
+    pub version: Option<String>,
+    /// This is the last comparison, of a rollout that is over or a candidate that is another one now.
+    #[serde(default)]
+    pub over: bool,
+    /// Why no copies are sent now; `null` if they are.
+    #[serde(default)]
+    pub why: Option<String>,
     /// Whether copies are being sent now: at weight 0, where the routing file or a step of the rollout asks for them.
     pub sending: bool,
     /// The percentage of the requests that change nothing that are copied.
@@ -21,8 +31,12 @@ pub struct MirrorReport {
     pub lasted_ms: u64,
     /// Copied requests that were compared.
     pub compared: u64,
-    /// Copied requests that active itself did not answer, so that nothing could be compared.
+    /// Copied requests to which active gave no answer, so that nothing could be compared. Its clients get an error of
+    /// Cutover's own then.
     pub unanswered: u64,
+    /// Why active did not answer the last of these, as in `refused the connection`.
+    #[serde(default)]
+    pub unanswered_why: Option<String>,
     /// Copied requests that were answered alike as far as their heads tell, with bodies that are compressed or too long.
     #[serde(default)]
     pub unread: u64,
@@ -80,9 +94,9 @@ pub struct MirrorSummary {
 impl MirrorReport {
     /// The same in short; `None` if there is nothing to tell of.
     pub fn summary(&self) -> Option<MirrorSummary> {
-        let MirrorReport { sending, compared, differences, groups, .. } = self;
+        let MirrorReport { sending, compared, differences, groups, over, .. } = self;
         let worst = groups.iter().find(|group| group.counts).map(|group| group.text.clone());
         let summary = MirrorSummary { sending: *sending, compared: *compared, differences: *differences, worst };
-        (*sending || *compared > 0).then_some(summary)
+        (*sending || *compared > 0 && !over).then_some(summary)
     }
 }

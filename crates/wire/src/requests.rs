@@ -181,7 +181,7 @@ pub struct Deploy {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schema(max_length = 2000)]
     pub origin: Option<String>,
-    /// Deploy even though this version was rolled back before.
+    /// Deploy even though this version was rolled back before, or is active already.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub force: bool,
     /// End the rollout that is under way, and deploy this version in its place.

@@ -4,10 +4,11 @@ use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
 use super::{ComparedSides, Side};
+use judgement::guard::evidence::grouped;
 use judgement::rollout::FigureView;
 use judgement::rollout::gate_hook::GateHook;
 use judgement::rollout::gates::GateView;
-use judgement::rollout::ledger::RolloutLedger;
+use judgement::rollout::ledger::{RolloutLedger, rescues_in_words};
 use judgement::rollout::release::RolloutPhase;
 use judgement::rollout::view::{GuardView, RolloutView, ServiceView};
 use judgement::time::rfc3339;
@@ -175,7 +176,8 @@ pub struct RolloutStep {
 pub struct GuardSummary {
     /// Whether the guard is on.
     pub monitoring: bool,
-    /// One of `healthy`, `unhealthy` and `insufficient`; `null` if nothing is being judged.
+    /// One of `healthy`, `unhealthy`, `insufficient` and `not_compared` (the side has all of the traffic, nothing is known
+    /// of what the other one did, and no trigger has fired); `null` if nothing is being judged.
     pub verdict: Option<String>,
     pub why: Option<String>,
     /// The odds, to one, that the new side is worse.
@@ -256,7 +258,11 @@ pub struct RolloutCost {
     /// An estimate of the distinct sticky keys.
     pub keys: u64,
     pub failed: u64,
+    /// Of these, those that active served instead.
     pub rescued: u64,
+    /// Of these, those that active was asked to serve: some of them it may have failed too.
+    #[serde(default)]
+    pub rescues_tried: u64,
     /// Requests whose client saw a failure.
     pub hurt: u64,
     pub turned_away: u64,
@@ -267,9 +273,34 @@ pub struct RolloutCost {
 
 impl From<RolloutLedger> for RolloutCost {
     fn from(ledger: RolloutLedger) -> RolloutCost {
-        let RolloutLedger { rollout, requests, left, waiting, keys, failed, rescued, hurt, turned_away, .. } = ledger;
-        let RolloutLedger { cautions, closed, .. } = ledger;
-        RolloutCost { rollout, requests, left, waiting, keys, failed, rescued, hurt, turned_away, cautions, closed }
+        let RolloutLedger { rollout, requests, left, waiting, keys, failed, hurt, turned_away, .. } = ledger;
+        let RolloutLedger { cautions, closed, rescued: rescues_tried, .. } = ledger;
+        let rescued = ledger.served_again();
+        RolloutCost {
+            rollout,
+            requests,
+            left,
+            waiting,
+            keys,
+            failed,
+            rescued,
+            rescues_tried,
+            hurt,
+            turned_away,
+            cautions,
+            closed,
+        }
+    }
+}
+
+impl RolloutCost {
+    /// `31 requests, 14 failed, 12 rescued (of 14 tried), 2 seen by clients, 3 left by clients`.
+    pub fn sentence(&self) -> String {
+        let RolloutCost { requests, failed, rescued, rescues_tried, hurt, left, .. } = *self;
+        let [requests, failed, hurt] = [requests, failed, hurt].map(grouped);
+        let rescues = rescues_in_words(rescued, rescues_tried);
+        let left = if left > 0 { format!(", {} left by clients", grouped(left)) } else { String::new() };
+        format!("{requests} requests, {failed} failed, {rescues}, {hurt} seen by clients{left}")
     }
 }
 

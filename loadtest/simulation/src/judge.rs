@@ -2,8 +2,7 @@
 
 use judgement::guard::window::{COHORT, COHORTS, JudgedTotals};
 use judgement::guard::{GuardPolicy, Verdict};
-use judgement::rollout::plan::RolloutPlan;
-use judgement::rollout::{ChangeKind, Effect, Event, FilePremises, LoadedService, SplitRequest, State};
+use judgement::rollout::{ChangeKind, Effect, Event, LoadedService, SplitRequest, State};
 use judgement::time::Millis;
 use judgement::traffic::Environment;
 use judgement::traffic::split::Weight;
@@ -122,22 +121,7 @@ impl SimulatedJudge {
             cost: RolloutCost::default(),
             end: None,
         };
-        judge.apply(
-            Event::Loaded(vec![LoadedService {
-                service: "shop".into(),
-                routes,
-                ask,
-                policy,
-                plan: RolloutPlan::standard(),
-                premises: FilePremises::default(),
-                freezes: Vec::new(),
-                gates: Vec::new(),
-                failure_rules: 0,
-                mirrors: false,
-                silent: None,
-            }]),
-            0,
-        );
+        judge.apply(Event::Loaded(vec![LoadedService { routes, ask, policy, ..LoadedService::standard("shop") }]), 0);
         judge.look(0, false);
         judge
     }

@@ -6,8 +6,7 @@ use judgement::guard::window::{COHORT, COHORTS, JudgedTotals};
 use judgement::rollout::plan::RolloutPlan;
 use judgement::rollout::release::RolloutPhase;
 use judgement::rollout::{
-    DeployRequest, Event, FilePremises, LoadedService, OperatorAction, OperatorCommand, Requester, SplitRequest, State,
-    WaitReason,
+    DeployRequest, Event, LoadedService, OperatorAction, OperatorCommand, Requester, SplitRequest, State, WaitReason,
 };
 use judgement::time::Millis;
 use judgement::traffic::Environment;
@@ -97,17 +96,9 @@ fn apply(state: &mut State, event: Event, now: u64) {
 fn started(policy: GuardPolicy) -> State {
     let mut state = State::default();
     let loaded = LoadedService {
-        service: "shop".into(),
-        routes: vec!["default".into()],
         ask: SplitRequest { active: Some(Environment::Blue), weight: None },
         policy,
-        plan: RolloutPlan::standard(),
-        premises: FilePremises::default(),
-        freezes: Vec::new(),
-        gates: Vec::new(),
-        failure_rules: 0,
-        mirrors: false,
-        silent: None,
+        ..LoadedService::standard("shop")
     };
     apply(&mut state, Event::Loaded(vec![loaded]), 0);
     state

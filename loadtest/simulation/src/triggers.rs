@@ -5,8 +5,7 @@ use judgement::guard::latency::bucket_of;
 use judgement::guard::trigger::{Metric, Trigger, TriggerAction};
 use judgement::guard::window::JudgedTotals;
 use judgement::guard::{GuardPolicy, Verdict};
-use judgement::rollout::plan::RolloutPlan;
-use judgement::rollout::{ChangeKind, Effect, Event, FilePremises, LoadedService, SplitRequest, State};
+use judgement::rollout::{ChangeKind, Effect, Event, LoadedService, SplitRequest, State};
 use judgement::time::Millis;
 use judgement::traffic::Environment;
 
@@ -80,17 +79,9 @@ pub fn fires(trigger: &Trigger, rate: f64, times: f64, dice: Dice) -> bool {
     let policy = GuardPolicy { evidence: None, triggers: vec![trigger.clone()], metrics: Vec::new() };
     let mut state = State::default();
     let loaded = LoadedService {
-        service: "shop".into(),
-        routes: vec!["default".into()],
         ask: SplitRequest { active: Some(Environment::Blue), weight: Some(weight(SHARE)) },
         policy,
-        plan: RolloutPlan::standard(),
-        premises: FilePremises::default(),
-        freezes: Vec::new(),
-        gates: Vec::new(),
-        failure_rules: 0,
-        mirrors: false,
-        silent: None,
+        ..LoadedService::standard("shop")
     };
     state.apply(Event::Loaded(vec![loaded]), Millis(0)).expect("a file");
     let mut traffic = LimitedTraffic { trigger, rate, times, dice, totals: Default::default() };

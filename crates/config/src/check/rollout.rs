@@ -2,6 +2,7 @@
 
 use std::ops::Range;
 
+use crate::check::mirror::NOT_BUILT;
 use crate::check::{length, warn_of_fraction, whole, word};
 use crate::file::values::SuiteName;
 use crate::file::{At, RolloutFile, StepFile};
@@ -102,6 +103,11 @@ fn steps(
     for At { value: file, span } in typed.value.iter().take(MOST_STEPS) {
         if let Some(mirror) = &file.mirror {
             only_before_clients(source, file, span, steps.is_empty());
+            if context.cannot_compare {
+                let message =
+                    "this Cutover was built without validation: the step would wait for a comparison for ever";
+                source.problem(mirror.span.clone(), message, Some(NOT_BUILT.to_owned()));
+            }
             let suites = suites(source, file.suites.as_ref(), context.suites);
             steps.push(PlanStep {
                 weight: Weight::ZERO,

@@ -45,7 +45,7 @@ pub fn check(
     };
     let origins = origins(source, file, &place);
     preset.fits(source, file, origins.each_ref().map(|origin| origin.as_deref()));
-    let terms = terms::check(source, file, &preset);
+    let terms = terms::check(source, file, &preset, context);
     let failures = failures::of_routes(source, file, &terms.edits);
     let (routes, deadlines) = routes(source, &file.route, timeouts.deadline);
     let mut aside = Vec::new();

@@ -1,6 +1,7 @@
 //! `skew`: where requests carry the version of their page, and for how long a side that was replaced serves its pages.
 
 use crate::check::length;
+use crate::file::values::HeaderField;
 use crate::file::{At, EnvironmentFile, ServiceFile, SkewFile};
 use crate::read::SourceFile;
 use judgement::time::Millis;
@@ -8,6 +9,50 @@ use judgement::traffic::skew::SkewBy;
 
 /// What platforms allow where nothing is said: long enough for a working day with one page.
 const KEEP: Millis = Millis::seconds(12 * 3600);
+
+/// Headers that clients and proxies send by themselves, or that end at the proxy.
+const NO_VERSION: [&str; 24] = [
+    "accept",
+    "accept-encoding",
+    "accept-language",
+    "authorization",
+    "cache-control",
+    "connection",
+    "content-length",
+    "content-type",
+    "cookie",
+    "expect",
+    "forwarded",
+    "host",
+    "keep-alive",
+    "origin",
+    "pragma",
+    "proxy-authorization",
+    "range",
+    "referer",
+    "te",
+    "trailer",
+    "transfer-encoding",
+    "upgrade",
+    "user-agent",
+    "via",
+];
+/// Families of them.
+const NO_VERSION_IN: [&str; 4] = ["if-", "proxy-", "sec-", "x-forwarded-"];
+
+/// A version is only in a header that the site's own pages add.
+fn without_version(source: &mut SourceFile, at: &At<HeaderField>) {
+    let name = at.value.0.as_str();
+    if !NO_VERSION.contains(&name) && !NO_VERSION_IN.iter().any(|family| name.starts_with(family)) {
+        return;
+    }
+    let hint = match name {
+        "cookie" => "write { cookie = \"release\" } with the name of the cookie",
+        _ => "write a header of your own that pages add to their calls: { header = \"x-deployment-id\" }",
+    };
+    let message = format!("`{name}` never carries the version of a page: browsers or proxies set it");
+    source.problem(at.span.clone(), message, Some(hint.to_owned()));
+}
 
 /// Where the version is, and how long one that was replaced counts.
 pub fn check(source: &mut SourceFile, file: &ServiceFile) -> Option<(SkewBy, Millis)> {
@@ -22,6 +67,9 @@ pub fn check(source: &mut SourceFile, file: &ServiceFile) -> Option<(SkewBy, Mil
         let hint = "write { header = \"x-deployment-id\" }, { query = \"dpl\" } or { cookie = \"release\" }, or several of them";
         source.missing(span.clone(), "`skew` does not say where a request carries the version of its page", hint);
         return None;
+    }
+    if let Some(at) = header {
+        without_version(source, at);
     }
     let sticky = file.split.as_ref().and_then(|split| split.value.sticky.as_ref());
     if let (Some(skew), Some(sticky)) = (cookie, sticky.and_then(|at| at.value.table.cookie.as_ref()))

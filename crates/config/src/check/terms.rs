@@ -1,5 +1,6 @@
 //! What a service allows and reveals: `max_body`, `expose`, versions, edits of heads.
 
+use crate::RoutingContext;
 use crate::check::preset::Preset;
 use crate::check::{edits, mirror, size, sticky};
 use crate::file::{At, EnvironmentFile, ServiceFile};
@@ -7,7 +8,12 @@ use crate::read::SourceFile;
 use judgement::time::Millis;
 use memory::snapshot::{GrpcStatuses, ServiceTerms};
 
-pub fn check(source: &mut SourceFile, file: &ServiceFile, preset: &Preset) -> ServiceTerms {
+pub fn check(
+    source: &mut SourceFile,
+    file: &ServiceFile,
+    preset: &Preset,
+    context: &RoutingContext<'_>,
+) -> ServiceTerms {
     let version = |typed: &Option<At<EnvironmentFile>>| Some(typed.as_ref()?.value.version.as_ref()?.value.0.clone());
     ServiceTerms {
         max_body: size(&file.max_body, preset.max_body),
@@ -24,6 +30,6 @@ pub fn check(source: &mut SourceFile, file: &ServiceFile, preset: &Preset) -> Se
             .as_ref()
             .and_then(|at| at.value.after_rollback.as_ref())
             .map_or(Some(Millis::ZERO), |at| at.value.0),
-        mirror: mirror::check(source, file.mirror.as_ref()),
+        mirror: mirror::check(source, file.mirror.as_ref(), context),
     }
 }

@@ -194,6 +194,8 @@ impl MeterEvidence {
         let place = self.route.as_ref().map_or(String::new(), |route| format!("on route {route}, "));
         let MeterEvidence { span, candidate: c, active: a, .. } = self;
         let (c_bad, c_all, a_bad, a_all) = (grouped(c.bad), grouped(c.all), grouped(a.bad), grouped(a.all));
+        let none = format!("and {active} had no requests");
+        let other = if a.all == 0 { none.clone() } else { format!("{active} {a_bad} of {a_all}") };
         let what = match (self.meter, self.edge, self.patience) {
             (MeterKind::Latency, Some(gap), _) => format!(
                 "{candidate} takes over {} for {} of {c_all}, {active} over {} for {} of {a_all}",
@@ -203,18 +205,16 @@ impl MeterEvidence {
                 grouped(gap.active)
             ),
             (MeterKind::Stalls, _, Some(patience)) => {
-                format!(
-                    "{c_bad} of {c_all} requests to {candidate} hang for over {patience}, {a_bad} of {a_all} to {active}"
-                )
+                let other = if a.all == 0 { none } else { format!("{a_bad} of {a_all} to {active}") };
+                format!("{c_bad} of {c_all} requests to {candidate} hang for over {patience}, {other}")
             }
             (MeterKind::Refusals, ..) => {
-                format!("{candidate} answers {c_bad} of {c_all} with 4xx or a redirect, {active} {a_bad} of {a_all}")
+                format!("{candidate} answers {c_bad} of {c_all} with 4xx or a redirect, {other}")
             }
             (MeterKind::Shape, ..) => {
-                let odd = self.odd(active);
-                format!("{candidate} answers {c_bad} of {c_all} with {odd}, {active} {a_bad} of {a_all}")
+                format!("{candidate} answers {c_bad} of {c_all} with {}, {other}", self.odd(active))
             }
-            _ => format!("{candidate} fails {c_bad} of {c_all}, {active} {a_bad} of {a_all}"),
+            _ => format!("{candidate} fails {c_bad} of {c_all}, {other}"),
         };
         let certain = format!("evidence {} that {candidate} is worse than tolerated", odds(total));
         match self.before {

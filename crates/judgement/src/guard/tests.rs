@@ -43,6 +43,15 @@ fn a_dead_candidate_is_unhealthy_at_once() {
 }
 
 #[test]
+fn a_sentence_says_that_the_other_side_had_no_requests() {
+    let seen = sight(failing(0, 0), failing(10, 10), Millis::ZERO);
+    let Verdict::Unhealthy(reason) = judge(&triggers_alone(), &seen).verdict else { panic!("it is dead") };
+    let said = sentence(&triggers_alone(), &seen, &reason, "blue", "green");
+    let wanted = "green failed 10 of 10 in 10s, and blue had no requests over the same time";
+    assert!(said.ends_with(wanted), "{said}");
+}
+
+#[test]
 fn a_raised_error_rate_must_last() {
     assert_eq!(verdict(failing(900, 0), failing(100, 6), Millis::seconds(119)), Verdict::Healthy);
     assert_eq!(

@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use serde::{Deserialize, Serialize};
 
+use crate::rollout::active_before::{self, ActiveBefore};
 use crate::rollout::plan::RolloutPlan;
 use crate::rollout::premises::share_a_url;
 use crate::rollout::release::{Release, ReleasePause, RolloutPhase};
@@ -50,6 +51,9 @@ pub struct DurableState {
     /// A person has switched the guard off.
     #[serde(default, skip_serializing_if = "is_false")]
     pub unwatched: bool,
+    /// What active did before the candidate got all of the traffic.
+    #[serde(default, skip_serializing_if = "Option::is_none", deserialize_with = "active_before::known")]
+    pub before: Option<ActiveBefore>,
     /// No notices are sent.
     #[serde(default, skip_serializing_if = "is_false")]
     pub silent: bool,
@@ -81,6 +85,7 @@ impl DurableState {
             replaced: None,
             freeze: None,
             unwatched: false,
+            before: None,
             silent: false,
             overlay: RuntimeOverlay::default(),
         }

@@ -7,7 +7,7 @@ use crate::rollout::caution::CautionChange;
 use crate::rollout::held_rollback::RollbackGround;
 use crate::rollout::journal_entries::{ChangeNote, Component, told};
 use crate::rollout::judged_scope::WatchWarning;
-use crate::rollout::ledger::RolloutLedger;
+use crate::rollout::ledger::{RolloutLedger, rescues_in_words};
 use crate::rollout::release::RolloutPhase;
 use crate::rollout::service_update::ServiceUpdate;
 use crate::rollout::{AnnouncementLevel, ChangeKind, Effect, JudgementRecord};
@@ -99,8 +99,9 @@ impl ServiceUpdate<'_> {
     /// A rollout's last request has ended.
     pub(super) fn close_book(&mut self, ledger: RolloutLedger) -> Vec<Effect> {
         let RolloutLedger { rollout, requests, left, failed, rescued, hurt, turned_away, .. } = ledger;
+        let rescues = rescues_in_words(ledger.served_again(), rescued);
         let why = format!(
-            "rollout {rollout} is over: {requests} requests, {failed} failed, {rescued} rescued, {hurt} seen by clients, \
+            "rollout {rollout} is over: {requests} requests, {failed} failed, {rescues}, {hurt} seen by clients, \
              {left} left by clients, {turned_away} turned away"
         );
         let note = ChangeNote::by(Component::Guard, ChangeKind::Ledger, why);

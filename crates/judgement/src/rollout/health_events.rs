@@ -61,8 +61,6 @@ fn is_on_trial(durable: &DurableState, side: Environment) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::guard::GuardPolicy;
-    use crate::rollout::plan::RolloutPlan;
     use crate::rollout::{Event, LoadedService, SplitRequest, State};
     use crate::time::Millis;
     use crate::traffic::split::Weight;
@@ -70,17 +68,8 @@ mod tests {
     fn started(percent: f64) -> State {
         let mut state = State::default();
         let loaded = LoadedService {
-            service: "shop".into(),
-            routes: vec!["default".into()],
             ask: SplitRequest { active: None, weight: Weight::from_percent(percent).ok() },
-            policy: GuardPolicy::standard(),
-            plan: RolloutPlan::standard(),
-            premises: crate::rollout::FilePremises::default(),
-            freezes: Vec::new(),
-            gates: Vec::new(),
-            failure_rules: 0,
-            mirrors: false,
-            silent: None,
+            ..LoadedService::standard("shop")
         };
         state.apply(Event::Loaded(vec![loaded]), Millis(0)).unwrap();
         state

@@ -9,6 +9,9 @@ use crate::traffic::split::Weight;
 /// A side that has served a client well this recently need not be asked.
 const FRESH: Millis = Millis::seconds(5);
 
+/// How the reason begins while a rollback waits for the side that it would go to.
+pub(super) const HELD: &str = "a rollback is held";
+
 /// A rollback that has been decided, and waits until its target answers.
 #[derive(Clone, Debug)]
 pub(super) struct HeldRollback {

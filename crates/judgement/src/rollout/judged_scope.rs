@@ -2,6 +2,7 @@
 //! evidence.
 
 use crate::guard::evidence::meters::{EvidenceMeters, MeterContext};
+use crate::guard::evidence::remembered::RememberedActive;
 use crate::guard::evidence::tape::EvidenceTape;
 use crate::guard::long_window::{LongWindow, PromisedTraffic, SidesNow};
 use crate::guard::trigger::{Metric, Trigger, TriggerReading};
@@ -63,6 +64,8 @@ pub struct JudgedScope {
     out: Vec<bool>,
     shared: bool,
     usual: UsualRate,
+    /// What an earlier watch knew of active, and how long that stands.
+    recalled: Option<(RememberedActive, Millis)>,
 }
 
 /// Opened by the first response, so that a route that nobody requests costs nothing.
@@ -97,7 +100,20 @@ pub struct ScopeContext<'a> {
 impl JudgedScope {
     pub fn new(route: Option<usize>, share: f64, policy: &GuardPolicy) -> JudgedScope {
         let triggers = policy.triggers.len();
-        JudgedScope { route, share, eyes: None, out: vec![false; triggers], shared: false, usual: UsualRate::default() }
+        JudgedScope {
+            route,
+            share,
+            eyes: None,
+            out: vec![false; triggers],
+            shared: false,
+            usual: UsualRate::default(),
+            recalled: None,
+        }
+    }
+
+    /// Takes what an earlier watch knew of active; it stands until then.
+    pub fn recall(&mut self, before: RememberedActive, until: Millis) {
+        self.recalled = Some((before, until));
     }
 
     /// Looks at the totals of active and candidate. Returns what the triggers see, if they are due and there is
@@ -130,6 +146,9 @@ impl JudgedScope {
             }
         });
         let [active, candidate] = sides;
+        if let (Some(meters), Some((before, until))) = (&mut eyes.meters, self.recalled.take()) {
+            meters.recall(before, until);
+        }
         if let (Some(meters), true) = (&mut eyes.meters, look.on_grid) {
             meters.look(now, [candidate, active], &look.moment);
         }

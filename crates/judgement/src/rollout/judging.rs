@@ -3,13 +3,16 @@
 use crate::guard::window::JudgedTotals;
 use crate::guard::{EvidenceBudget, GuardPolicy};
 use crate::rollout::Effect;
+use crate::rollout::active_before::ActiveBefore;
 use crate::rollout::caution::CautionChange;
 use crate::rollout::judged_scope::{Findings, WatchedService};
 use crate::rollout::ledger::{CandidateAccount, OpenLedger};
 use crate::rollout::service_state::{ServiceState, WaitReason};
 use crate::rollout::service_update::ServiceUpdate;
 use crate::rollout::service_watch::ServiceWatch;
+use crate::time::Millis;
 use crate::traffic::Environment;
+use crate::traffic::split::Weight;
 
 impl ServiceUpdate<'_> {
     pub(super) fn count(&mut self, totals: &[Option<[JudgedTotals; 2]>], on_grid: bool) -> Vec<Effect> {
@@ -34,6 +37,8 @@ impl ServiceUpdate<'_> {
         effects.extend(self.pass_deadline(&reasons));
         effects.extend(self.tell_waiting(&reasons));
         effects.extend(self.tell_ends());
+        // What is published comes first.
+        effects.extend(self.keep_active_before());
         effects
     }
 
@@ -58,9 +63,10 @@ impl ServiceUpdate<'_> {
         if !self.state.durable.is_judged() {
             return effects;
         }
+        self.begin_watch();
         let ServiceState { durable, routes, policy, watch, book, .. } = &mut *self.state;
         let book = book.get_or_insert_with(|| OpenLedger::open(durable.rollout, side, now, candidate));
-        let watch = watch.get_or_insert_with(|| ServiceWatch::new(routes.len(), policy));
+        let Some(watch) = watch else { return effects };
         // A promoted side is judged as it was before: against the side that it replaced.
         let watching = durable.is_watching();
         let calm =
@@ -97,6 +103,49 @@ impl ServiceUpdate<'_> {
             effects.extend(self.warn(news, sight, judgement));
         }
         effects
+    }
+}
+
+impl ServiceUpdate<'_> {
+    /// Begins to watch with what is known of active, unless it is watched already.
+    fn begin_watch(&mut self) {
+        if self.state.watch.is_some() {
+            return;
+        }
+        let recalled = self.recalled();
+        let ServiceState { routes, policy, watch, .. } = &mut *self.state;
+        let watch = watch.insert(ServiceWatch::new(routes.len(), policy));
+        if let Some((before, until)) = recalled {
+            watch.recall(&before, until, routes);
+        }
+    }
+
+    /// What was stored of active, and until when it stands, if it is about this rollout.
+    fn recalled(&self) -> Option<(ActiveBefore, Millis)> {
+        let ServiceState { durable, failure_rules, .. } = &*self.state;
+        let before = durable.before.as_ref()?;
+        let left = before.stands((durable.rollout, *failure_rules), self.wall());
+        (left > Millis::ZERO).then(|| (before.clone(), self.now.plus(left)))
+    }
+
+    /// Stores what active did, as soon as the candidate has all of the traffic.
+    fn keep_active_before(&mut self) -> Option<Effect> {
+        let wall = self.wall();
+        let ServiceState { durable, failure_rules, routes, watch, .. } = &mut *self.state;
+        let weight = if durable.is_watching() { durable.weight.rest() } else { durable.weight };
+        if weight != Weight::FULL {
+            durable.before = None;
+            return None;
+        }
+        if durable.before.as_ref().is_some_and(|before| before.rollout() == durable.rollout) {
+            return None;
+        }
+        let named = watch.as_ref()?.active_before().into_iter().filter_map(|(route, before)| match route {
+            None => Some((None, before)),
+            Some(at) => Some((Some(routes.get(at)?), before)),
+        });
+        durable.before = Some(ActiveBefore::new((durable.rollout, *failure_rules), wall, named)?);
+        Some(Effect::Keep(self.name.to_owned()))
     }
 }
 

@@ -2,6 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
+use crate::guard::evidence::grouped;
 use crate::guard::window::{ClientImpact, JudgedTotals};
 use crate::time::Millis;
 use crate::traffic::Environment;
@@ -25,8 +26,11 @@ pub struct RolloutLedger {
     pub keys: u64,
     /// Failures of the candidate.
     pub failed: u64,
-    /// Of these, those that active served again.
+    /// Of these, those that active was asked to serve again.
     pub rescued: u64,
+    /// Of these, those that active did not fail as well; `None` in entries of older versions.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub saved: Option<u64>,
     /// Requests whose client saw a failure.
     pub hurt: u64,
     /// Requests that caution sent to active.
@@ -41,6 +45,19 @@ pub struct RolloutLedger {
     /// The rollout and its requests are over.
     #[serde(default)]
     pub closed: bool,
+}
+
+impl RolloutLedger {
+    /// Failures of the candidate that active served instead, as far as that is known.
+    pub fn served_again(&self) -> u64 {
+        self.saved.unwrap_or(self.rescued)
+    }
+}
+
+/// `9 rescued (of 12 tried)`, or `12 rescued` if none of them failed on active too.
+pub fn rescues_in_words(rescued: u64, tried: u64) -> String {
+    let of = if tried > rescued { format!(" (of {} tried)", grouped(tried)) } else { String::new() };
+    format!("{} rescued{of}", grouped(rescued))
 }
 
 /// The rollout is over and nothing has changed for this long: a failure is counted a moment before its consequences.
@@ -98,6 +115,7 @@ impl OpenLedger {
         ledger.requests = tally.requests.saturating_sub(earlier.requests);
         ledger.left = tally.left.saturating_sub(earlier.left);
         ledger.rescued = tally.rescued.saturating_sub(earlier.rescued);
+        ledger.saved = Some(tally.saved.saturating_sub(earlier.saved));
         ledger.hurt = tally.hurt.saturating_sub(earlier.hurt);
         ledger.turned_away = tally.turned_away.saturating_sub(earlier.turned_away);
         ledger.failed = candidate.failed.saturating_sub(before.failed);

@@ -65,7 +65,7 @@ pub struct DeployRequest {
     pub functions: Vec<String>,
     /// Its URL, if that is not the file's.
     pub origin: Option<DeployedOrigin>,
-    /// Deploy even though it was rolled back before.
+    /// Deploy even though it was rolled back before, or is active already.
     pub force: bool,
     /// End the rollout that is under way, and deploy this in its place.
     pub replace: bool,
@@ -110,6 +110,8 @@ pub enum RolloutError {
     HasShare { service: String, candidate: &'static str, weight: Weight },
     #[error("{service}: version {version} was rolled back (journal entry {entry})")]
     Quarantined { service: String, version: String, entry: u64 },
+    #[error("{service}: {side}, active, is {version} already")]
+    AlreadyActive { service: String, version: String, side: &'static str },
     #[error("`{version}` is not a version: 1 to 128 printable characters without spaces")]
     BadVersion { version: String },
     #[error("{service} has no route `{route}`; it has {known}")]

@@ -184,6 +184,7 @@ impl ServiceUpdate<'_> {
             environment: candidate,
             url: Some(url),
             host,
+            served: Some(self.state.premises.served_in_words()),
             rescue,
             passes_freeze: pass_freeze,
             functions,
@@ -227,6 +228,11 @@ impl ServiceUpdate<'_> {
         if let Some(before) = durable.quarantine.iter().find(|before| before.version == *version && !force) {
             let (version, entry) = (version.clone(), before.entry);
             return Err(RolloutError::Quarantined { service: service(), version, entry });
+        }
+        let active = durable.active;
+        if self.state.version(active) == Some(version) && !force {
+            let (version, side) = (version.clone(), active.name());
+            return Err(RolloutError::AlreadyActive { service: service(), version, side });
         }
         let routes = &self.state.routes;
         if let Some(route) = functions.iter().find(|function| !routes.contains(function)) {
@@ -272,6 +278,7 @@ impl ServiceUpdate<'_> {
                 None => Release {
                     url: Some(self.state.url(candidate).to_owned()),
                     host: Some(candidate.of(&self.state.premises.hosts).clone()),
+                    served: Some(self.state.premises.served_in_words()),
                     ..Release::begin(self.state.plan.up_to(weight), candidate, note.by.who.clone(), self.wall())
                 },
             };

@@ -12,7 +12,7 @@ use crate::traffic::Environment;
 
 impl ServiceState {
     /// The version on a side: the one deployed there, or else the one that the file names.
-    fn version(&self, side: Environment) -> Option<&str> {
+    pub(super) fn version(&self, side: Environment) -> Option<&str> {
         side.of(&self.durable.versions).as_deref().or_else(|| side.of(&self.premises.versions).as_deref())
     }
 

@@ -79,6 +79,11 @@ impl LoadedRule {
 }
 
 impl FilePremises {
+    /// Its hosts; none for all that no other service has.
+    pub(super) fn served_in_words(&self) -> Vec<String> {
+        self.served.iter().map(HostPattern::to_string).collect()
+    }
+
     /// Whether another version is where an environment was: an address more or less is the same version.
     pub(super) fn has_moved(&self, side: Environment, before: &FilePremises) -> bool {
         !share_a_url(side.of::<String>(&self.urls), side.of::<String>(&before.urls))

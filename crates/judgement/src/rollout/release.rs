@@ -24,6 +24,9 @@ pub struct Release {
     /// The Host that it was sent then.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub host: Option<String>,
+    /// The hosts of the service then; empty for all, `None` if nobody has noted it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub served: Option<Vec<String>>,
     /// Where the side was that it replaced when it was promoted: what is there later is no safe place.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub replaced: Option<String>,
@@ -131,6 +134,7 @@ impl Release {
             environment,
             url: None,
             host: None,
+            served: None,
             replaced: None,
             rescue: false,
             passes_freeze: false,

@@ -9,7 +9,7 @@ use crate::rollout::figure_history::OutsideFigures;
 use crate::rollout::forecast::time_of;
 use crate::rollout::freeze_window::FreezeWindow;
 use crate::rollout::gate_history::RolloutGates;
-use crate::rollout::held_rollback::{GradualReturn, HeldRollback, LastServed};
+use crate::rollout::held_rollback::{GradualReturn, HELD, HeldRollback, LastServed};
 use crate::rollout::journal_entries::Component;
 use crate::rollout::ledger::OpenLedger;
 use crate::rollout::plan::{PlanStep, RolloutPlan};
@@ -138,6 +138,14 @@ impl ServiceState {
     }
 }
 
+/// The first few of them.
+fn listed(names: &[String]) -> String {
+    const MOST: usize = 3;
+    let shown: Vec<&str> = names.iter().take(MOST).map(String::as_str).collect();
+    let rest = if names.len() > MOST { format!(" and {} more", names.len() - MOST) } else { String::new() };
+    shown.join(", ") + &rest
+}
+
 /// Since when the step or the watch has been running in this process, and what was counted before.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct StepClock {
@@ -175,6 +183,9 @@ pub enum WaitReason {
         wanted: u64,
         /// How long the rest will take, at the rate of this step so far; `None` before the first. Milliseconds.
         left: Option<Millis>,
+        /// What keeps others from it: the rollout is limited, or the file has taken hosts away.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        limits: Option<String>,
     },
     /// For a healthy verdict.
     Verdict {
@@ -198,6 +209,10 @@ pub enum WaitReason {
     Mirror {
         because: String,
     },
+    /// It goes no further while a rollback waits for the side that it would go to.
+    Rollback {
+        because: String,
+    },
     Approval,
     Frozen,
     /// The guard is off, so only a person can move it.
@@ -206,7 +221,7 @@ pub enum WaitReason {
 }
 
 impl WaitReason {
-    pub const NAMES: [&str; 12] = [
+    pub const NAMES: [&str; 13] = [
         "preflight",
         "bake",
         "requests",
@@ -215,6 +230,7 @@ impl WaitReason {
         "gate",
         "suites",
         "mirror",
+        "rollback",
         "approval",
         "frozen",
         "monitoring",
@@ -232,6 +248,7 @@ impl WaitReason {
             WaitReason::Gate { .. } => "gate",
             WaitReason::Suites { .. } => "suites",
             WaitReason::Mirror { .. } => "mirror",
+            WaitReason::Rollback { .. } => "rollback",
             WaitReason::Approval => "approval",
             WaitReason::Frozen => "frozen",
             WaitReason::Monitoring => "monitoring",
@@ -245,15 +262,20 @@ impl std::fmt::Display for WaitReason {
         match self {
             WaitReason::Preflight => f.write_str("preflight"),
             WaitReason::Bake { left } => write!(f, "{left} to bake"),
-            WaitReason::Requests { seen: 0, wanted, .. } => write!(f, "0 of {wanted} requests (none yet)"),
-            WaitReason::Requests { seen, wanted, left: None } => write!(f, "{seen} of {wanted} requests"),
-            WaitReason::Requests { seen, wanted, left: Some(left) } => {
-                write!(f, "{seen} of {wanted} requests (about {left} at this rate)")
+            WaitReason::Requests { seen, wanted, left, limits } => {
+                let pace = match (seen, left) {
+                    (0, _) => Some("none yet".to_owned()),
+                    (_, left) => left.map(|left| format!("about {left} at this rate")),
+                };
+                let notes: Vec<&str> = pace.iter().chain(limits).map(String::as_str).collect();
+                let notes = if notes.is_empty() { String::new() } else { format!(" ({})", notes.join("; ")) };
+                write!(f, "{seen} of {wanted} requests{notes}")
             }
             WaitReason::Verdict { because }
             | WaitReason::Metric { because, .. }
             | WaitReason::Gate { because, .. }
-            | WaitReason::Mirror { because } => f.write_str(because),
+            | WaitReason::Mirror { because }
+            | WaitReason::Rollback { because } => f.write_str(because),
             WaitReason::Suites { names } => f.write_str(&suites(names)),
             WaitReason::Approval => f.write_str("approval"),
             WaitReason::Frozen => f.write_str("frozen"),
@@ -331,6 +353,10 @@ impl ServiceState {
             Some(gate) => self.shadow_wanting(release, step, gate),
             None => self.judgement_wanting(release, step, now),
         };
+        if let Some(held) = &self.held {
+            let why = held.why.as_deref().unwrap_or("it is not known yet whether its target answers");
+            all.push(WaitReason::Rollback { because: format!("{}: {why}", HELD) });
+        }
         if *unwatched {
             all.push(WaitReason::Monitoring);
         }
@@ -355,7 +381,8 @@ impl ServiceState {
         }
         if release.requests < step.requests {
             let left = time_of((step.requests - release.requests) as f64, release.requests_a_second());
-            all.push(WaitReason::Requests { seen: release.requests, wanted: step.requests, left });
+            let limits = self.limits_of(release);
+            all.push(WaitReason::Requests { seen: release.requests, wanted: step.requests, left, limits });
         }
         // Without a guard there is no verdict to wait for, and nothing is asked of others.
         if !self.durable.unwatched {
@@ -363,6 +390,24 @@ impl ServiceState {
             all.extend(self.figures_wanted(now));
         }
         all
+    }
+
+    /// Why fewer requests reach the candidate than the share promises, in words.
+    fn limits_of(&self, release: &Release) -> Option<String> {
+        let only = (!release.functions.is_empty()).then(|| format!("only those of {}", listed(&release.functions)));
+        let served = self.premises.served_in_words();
+        let hosts = match &release.served {
+            Some(before) if before.is_empty() && !served.is_empty() => {
+                Some(format!("the service has only the hosts {} now, and had all", listed(&served)))
+            }
+            Some(before) if !served.is_empty() => {
+                let gone: Vec<String> = before.iter().filter(|host| !served.contains(host)).cloned().collect();
+                (!gone.is_empty()).then(|| format!("{} left `hosts` since it began", listed(&gone)))
+            }
+            _ => None,
+        };
+        let all: Vec<String> = only.into_iter().chain(hosts).collect();
+        (!all.is_empty()).then(|| all.join("; "))
     }
 
     fn verdict_wanting(&self) -> Option<String> {

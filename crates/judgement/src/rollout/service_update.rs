@@ -75,7 +75,7 @@ impl ServiceUpdate<'_> {
         self.state.returning = None;
         change(&mut self.state.durable);
         if before.epoch != self.state.durable.epoch || !self.state.durable.is_judged() {
-            self.state.held = None;
+            (self.state.held, self.state.durable.before) = (None, None);
             self.state.end_watch(self.now, note.kind == ChangeKind::Rollback && note.evidence.is_some());
         }
         let has_ended = self.state.durable.has_ended_since(&before) && self.state.gates.has(GateHook::PostRollout);
@@ -112,7 +112,8 @@ impl ServiceUpdate<'_> {
             from,
             key,
             why,
-            before,
+            // Once is enough, and it is no part of what has changed.
+            before: before.map(|before| DurableState { before: None, ..before }),
             after: Some(self.state.durable.clone()),
             evidence,
             figure,

@@ -7,14 +7,16 @@ use crate::guard::evidence::bet::AT_RAISES;
 use crate::guard::evidence::broken_routes::broken;
 use crate::guard::evidence::meters::{EvidenceMeters, MeterContext};
 use crate::guard::evidence::rate_odds;
+use crate::guard::evidence::remembered::RememberedActive;
 use crate::guard::evidence::standstill::Standstill;
 use crate::guard::evidence::tape::EvidenceTape;
 use crate::guard::evidence::{
-    CombinedEvidence, LEAST_BAD, METERS, MeterEvidence, MeterKind, SERIOUS, odds, threshold_of_errors,
+    CombinedEvidence, LEAST_BAD, METERS, MeterEvidence, MeterKind, SERIOUS, grouped, odds, threshold_of_errors,
 };
-use crate::guard::window::{JudgedTotals, WindowSample};
+use crate::guard::window::{JudgedTotals, LONGEST, WindowSample};
 use crate::guard::{EvidenceBudget, GuardPolicy, InsufficientReason, Judgement, Observation, Verdict, judge};
 use crate::rollout::active_baseline::ExchangedMeter;
+use crate::rollout::active_before::ActiveBefore;
 use crate::rollout::caution::{Caution, CautionChange};
 use crate::rollout::judged_scope::{Findings, JudgedScope, ScopeContext, WatchedService};
 use crate::time::Millis;
@@ -52,6 +54,8 @@ pub struct ServiceWatch {
     comparison: Option<SidesComparison>,
     /// When it was last shown.
     compared_at: Millis,
+    /// When it was last noted what a candidate does that is compared with nothing.
+    alone_at: Millis,
     shown: GuardReading,
 }
 
@@ -99,11 +103,42 @@ pub struct GuardReading {
     pub cautious: bool,
     /// How the two sides differ, as of a second ago at the most.
     pub compared: SidesCompared,
+    /// The candidate has all of the traffic, and nothing is known of what active did before: what it did itself of late.
+    pub alone: Option<WindowSample>,
 }
 
 impl GuardReading {
     pub fn is_healthy(&self) -> bool {
         self.verdict == Some(Verdict::Healthy)
+    }
+
+    /// The verdict's name; `None` if nothing has been judged. Only triggers judge a candidate that is compared with nothing,
+    /// and that is not called healthy.
+    pub fn name(&self) -> Option<&'static str> {
+        Some(match (self.verdict.as_ref()?, self.alone) {
+            (Verdict::Healthy, Some(_)) => "not_compared",
+            (Verdict::Healthy, None) => "healthy",
+            (Verdict::Unhealthy(_), _) => "unhealthy",
+            (Verdict::Insufficient { .. }, _) => "insufficient",
+        })
+    }
+
+    /// All names of verdicts.
+    pub const NAMES: [&str; 4] = ["healthy", "unhealthy", "insufficient", "not_compared"];
+
+    /// That the candidate is compared with nothing, and what it did, in words.
+    pub fn uncompared(&self, active: Environment) -> Option<String> {
+        let WindowSample { answers, failed, span, .. } = self.alone?;
+        let candidate = active.other();
+        let did = match answers {
+            0 => format!("{candidate} had no requests in {}", span.whole_seconds()),
+            _ => {
+                let percent = format!("{:.1} %", 100.0 * failed as f64 / answers as f64).replace(".0 %", " %");
+                let [failed, answers] = [failed, answers].map(grouped);
+                format!("{candidate} failed {failed} of {answers} ({percent}) in {}", span.whole_seconds())
+            }
+        };
+        Some(format!("not compared: nothing is known of what {active} did before; {did}, and only triggers judge it"))
     }
 
     /// Why there is no healthy verdict, in words.
@@ -157,6 +192,7 @@ impl ServiceWatch {
             resolved: Resolution::default(),
             comparison: None,
             compared_at: Millis::ZERO,
+            alone_at: Millis::ZERO,
             shown: GuardReading::default(),
         }
     }
@@ -228,6 +264,7 @@ impl ServiceWatch {
             sight.evidence = Some(weighed);
             found.caution = turn.map(|turn| (turn, sight.clone(), judge(seen.policy, sight)));
         }
+        self.note_alone(now, on_grid, sides);
         for (place, sight) in sights {
             let judgement = judge(seen.policy, &sight);
             // The evidence doubts it between two looks of the triggers too.
@@ -253,6 +290,34 @@ impl ServiceWatch {
         if now.since(self.compared_at) >= RESOLVE {
             (self.compared_at, self.shown.compared) = (now, compared.bands());
         }
+    }
+
+    /// What a candidate does that is compared with nothing.
+    fn note_alone(&mut self, now: Millis, on_grid: bool, sides: [&JudgedTotals; 2]) {
+        let whole = self.scopes.first();
+        if !whole.and_then(JudgedScope::meters).is_some_and(EvidenceMeters::is_blind) {
+            self.shown.alone = None;
+        } else if self.shown.alone.is_none() || on_grid && now.since(self.alone_at) >= RESOLVE {
+            self.alone_at = now;
+            self.shown.alone =
+                whole.and_then(|scope| scope.recent(now, LONGEST, sides)).map(|[_, candidate]| candidate);
+        }
+    }
+
+    /// Takes what an earlier watch knew of active; it stands until then.
+    pub fn recall(&mut self, before: &ActiveBefore, until: Millis, routes: &[String]) {
+        for scope in &mut self.scopes {
+            let route = scope.route.map(|at| routes.get(at).map_or("", String::as_str));
+            if let Some(before) = before.of(route) {
+                scope.recall(before, until);
+            }
+        }
+    }
+
+    /// What is known of active by the indices of the routes, of the whole service first, while the candidate has all of
+    /// the traffic.
+    pub fn active_before(&self) -> Vec<(Option<usize>, &RememberedActive)> {
+        self.scopes.iter().filter_map(|scope| Some((scope.route, scope.meters()?.before()?))).collect()
     }
 
     /// Whether the candidate has come to a standstill, or goes on. `careful`: clients are kept from it then.
@@ -373,8 +438,8 @@ impl ServiceWatch {
         let Resolution { rate: resolution, enough, .. } = self.resolved;
         let turn = if budget.caution { self.caution.look(now, total, answers, rush) } else { None };
         let cautious = self.caution.is_on();
-        let (verdict, compared) = (self.shown.verdict.take(), self.shown.compared);
-        self.shown = GuardReading { verdict, evidence, resolution, enough, cautious, compared };
+        let GuardReading { verdict, compared, alone, .. } = std::mem::take(&mut self.shown);
+        self.shown = GuardReading { verdict, evidence, resolution, enough, cautious, compared, alone };
         // Assembled only if it will be read.
         let tell = total >= 1.0 / budget.alpha || turn.is_some();
         let parts = if tell { self.parts(seen.routes, total) } else { Vec::new() };

@@ -17,6 +17,8 @@ pub struct ShadowNews {
     pub compared: u64,
     /// How many more could not be compared, because their bodies are compressed or too long.
     pub unread: u64,
+    /// How many more active did not answer, so that there was nothing to compare with.
+    pub unanswered: u64,
     /// The time since the first of them was asked.
     pub lasted: Millis,
     /// How many kinds of differences there are, beyond what active shows against itself.

@@ -46,28 +46,69 @@ impl ServiceState {
 
     /// What the copies must still show before a step is left.
     pub(super) fn shadow_wanting(&self, release: &Release, step: &PlanStep, gate: MirrorGate) -> Vec<WaitReason> {
-        let heard = self.shadow_here();
+        let Some(heard) = self.shadow_here() else { return self.nothing_copied(release, step) };
         let mut all = Vec::new();
-        let left = time_left(release, step, heard);
+        let left = time_left(release, step, Some(heard));
         if left > Millis::ZERO {
             all.push(WaitReason::Bake { left });
         }
-        let compared = heard.map_or(0, |news| news.compared);
-        if compared < step.requests {
-            let (compared, wanted) = (grouped(compared), grouped(step.requests));
-            let unread = heard.map_or(0, |news| news.unread);
-            let unread = match unread {
+        if heard.compared < step.requests {
+            let (compared, wanted) = (grouped(heard.compared), grouped(step.requests));
+            let but = |many: u64, what: &str| match many {
                 0 => String::new(),
-                _ => format!(", and {} with bodies that are compressed or too long", grouped(unread)),
+                _ => format!(", and {} {what}", grouped(many)),
             };
+            let unread = but(heard.unread, "with bodies that are compressed or too long");
+            let unanswered = but(heard.unanswered, "that active did not answer");
             all.push(WaitReason::Mirror {
-                because: format!("{compared} of {wanted} copied requests compared{unread}"),
+                because: format!("{compared} of {wanted} copied requests compared{unread}{unanswered}"),
             });
         }
-        if let Some(news) = heard.filter(|news| news.differences > gate.differences) {
-            all.push(WaitReason::Mirror { because: news.too_many(gate) });
+        if heard.differences > gate.differences {
+            all.push(WaitReason::Mirror { because: heard.too_many(gate) });
         }
         all
+    }
+
+    /// What a step wants that has seen no copy yet. Without one it is never left, whatever its time.
+    fn nothing_copied(&self, release: &Release, step: &PlanStep) -> Vec<WaitReason> {
+        let candidate = self.durable.active.other();
+        let of = match step.requests {
+            0 => String::new(),
+            wanted => format!("0 of {} copied requests compared: ", grouped(wanted)),
+        };
+        let why = match (*candidate.of(&self.up), release.functions.as_slice()) {
+            (false, _) => format!("none is copied while {candidate} is down by its health checks"),
+            (true, []) => "none was copied yet, and only GET and HEAD requests are".to_owned(),
+            (true, only) => format!("none was copied yet, and only GET and HEAD requests of {} are", only.join(", ")),
+        };
+        // Its time runs from the first copy on.
+        let bake = WaitReason::Bake { left: time_left(release, step, None) };
+        vec![bake, WaitReason::Mirror { because: format!("{of}{why}") }]
+    }
+
+    /// Why no copies are sent now, in words; `None` if they are.
+    pub(super) fn no_copies_because(&self) -> Option<String> {
+        if self.comparison().is_some() {
+            return None;
+        }
+        let durable = &self.durable;
+        let candidate = durable.active.other();
+        let release = durable.release.as_ref();
+        Some(match release.filter(|release| release.phase.is_under_way()) {
+            _ if durable.stopped => "in an emergency stop".to_owned(),
+            _ if self.returning.is_some() => "while a rollback is under way".to_owned(),
+            _ if !durable.weight.is_zero() => format!("{candidate} has clients: its weight is {}", durable.weight),
+            Some(release) if release.phase == RolloutPhase::Preflight => {
+                format!("{} is in its preflight", release.title())
+            }
+            Some(release) => format!("{} is at a step that is no mirror", release.title()),
+            None if !self.mirrors => {
+                "the routing file has no `mirror`, and no rollout is at a step that is one".to_owned()
+            }
+            None if durable.latch.is_some() => "the last rollout was rolled back".to_owned(),
+            None => format!("{candidate} is what the last rollout replaced, or gave up"),
+        })
     }
 
     /// What the copies have shown, of a step that is left.

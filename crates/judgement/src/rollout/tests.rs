@@ -22,17 +22,9 @@ fn on_triggers_alone(mut event: Event) -> Event {
 fn file_of(active: &str, weight: f64) -> Event {
     let active = if active == "blue" { Environment::Blue } else { Environment::Green };
     Event::Loaded(vec![LoadedService {
-        service: "shop".into(),
         routes: vec!["default".into(), "api".into()],
         ask: SplitRequest { active: Some(active), weight: Some(percent(weight)) },
-        policy: GuardPolicy::standard(),
-        plan: RolloutPlan::standard(),
-        premises: FilePremises::default(),
-        freezes: Vec::new(),
-        gates: Vec::new(),
-        failure_rules: 0,
-        mirrors: false,
-        silent: None,
+        ..LoadedService::standard("shop")
     }])
 }
 
@@ -325,21 +317,7 @@ fn a_weight_that_was_zero_for_an_hour_starts_afresh() {
 fn a_file_that_loses_its_weight_for_a_moment_asks_for_nothing() {
     let mut state = started(10.0);
     break_green(&mut state);
-    let half = |ask| {
-        Event::Loaded(vec![LoadedService {
-            service: "shop".into(),
-            routes: vec!["default".into()],
-            ask,
-            policy: GuardPolicy::standard(),
-            plan: RolloutPlan::standard(),
-            premises: FilePremises::default(),
-            freezes: Vec::new(),
-            gates: Vec::new(),
-            failure_rules: 0,
-            mirrors: false,
-            silent: None,
-        }])
-    };
+    let half = |ask| Event::Loaded(vec![LoadedService { ask, ..LoadedService::standard("shop") }]);
     assert!(entries(&state.apply(half(SplitRequest::default()), Millis(5000)).unwrap()).is_empty());
     assert!(entries(&state.apply(file(10.0), Millis(6000)).unwrap()).is_empty());
     assert_eq!(state.split("shop").unwrap().weight, Weight::ZERO);
@@ -365,17 +343,9 @@ fn a_raised_weight_is_no_drop_in_throughput() {
     (trigger.hold, trigger.action) = (Millis::ZERO, crate::guard::trigger::TriggerAction::Rollback);
     let file = |weight: f64| {
         Event::Loaded(vec![LoadedService {
-            service: "shop".into(),
-            routes: vec!["default".into()],
             ask: SplitRequest { active: None, weight: Some(percent(weight)) },
             policy: GuardPolicy { evidence: None, triggers: vec![trigger.clone()], metrics: Vec::new() },
-            plan: RolloutPlan::standard(),
-            premises: FilePremises::default(),
-            freezes: Vec::new(),
-            gates: Vec::new(),
-            failure_rules: 0,
-            mirrors: false,
-            silent: None,
+            ..LoadedService::standard("shop")
         }])
     };
     state.apply(file(10.0), Millis(0)).unwrap();

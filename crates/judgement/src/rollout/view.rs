@@ -5,6 +5,7 @@ use serde::Serialize;
 use crate::guard::comparison::SidesCompared;
 use crate::guard::{GuardPolicy, Verdict};
 use crate::rollout::gates::{GateView, RolloutGate};
+use crate::rollout::held_rollback::HELD;
 use crate::rollout::ledger::RolloutLedger;
 use crate::rollout::outside_figures::FigureView;
 use crate::rollout::plan::OnFailure;
@@ -50,6 +51,8 @@ pub struct ServiceView {
     /// The validation suites that the next version's plan names.
     pub gates: Vec<String>,
     pub rollout_gates: Vec<GateView>,
+    /// Why no copies of requests are sent now; `None` if they are.
+    pub no_copies: Option<String>,
 }
 
 /// The current version, or the last one.
@@ -98,7 +101,7 @@ pub struct StepView {
 pub struct GuardView {
     /// Whether the guard is on.
     pub monitoring: bool,
-    /// One of `healthy`, `unhealthy` and `insufficient`; `None` if nothing is being judged.
+    /// One of [`GuardReading::NAMES`]; `None` if nothing is being judged.
     pub verdict: Option<&'static str>,
     pub why: Option<String>,
     /// The odds, to one, that the new side is worse.
@@ -118,7 +121,7 @@ pub struct GuardView {
 
 impl GuardView {
     /// How the reason begins while a rollback waits for the side that it would go to.
-    pub const HELD: &str = "a rollback is held";
+    pub const HELD: &str = HELD;
 }
 
 impl ServiceView {
@@ -184,22 +187,23 @@ impl ServiceState {
                 .cloned()
                 .collect(),
             rollout_gates: self.gate_views(now),
+            no_copies: self.no_copies_because(),
         }
     }
 
     fn guard(&self, durable: &DurableState, now: Millis) -> GuardView {
         let shown = self.watch.as_ref().map(|watch| watch.shown());
-        let (verdict, why) = match shown.and_then(|shown| shown.verdict.as_ref()) {
-            None => (None, None),
-            Some(Verdict::Healthy) => (Some("healthy"), None),
-            Some(Verdict::Unhealthy(reason)) => (Some("unhealthy"), Some(reason.name.clone())),
-            Some(Verdict::Insufficient { .. }) => (Some("insufficient"), shown.map(GuardReading::wanting)),
+        let why = match shown.and_then(|shown| shown.verdict.as_ref()) {
+            None => None,
+            Some(Verdict::Healthy) => shown.and_then(|shown| shown.uncompared(durable.subject().other())),
+            Some(Verdict::Unhealthy(reason)) => Some(reason.name.clone()),
+            Some(Verdict::Insufficient { .. }) => shown.map(GuardReading::wanting),
         };
         let held = self.held.as_ref().and_then(|held| held.why.as_ref());
         let why = held.map(|held| format!("{}: {held}", GuardView::HELD)).or(why);
         GuardView {
             monitoring: !durable.unwatched,
-            verdict,
+            verdict: shown.and_then(GuardReading::name),
             why,
             evidence: shown.map_or(0.0, |shown| shown.evidence.iter().fold(0.0, |sum, part| sum + part)),
             threshold: self.policy.evidence.map(|budget| 1.0 / budget.alpha),

@@ -30,7 +30,9 @@ impl ServiceUpdate<'_> {
         let known = news.step.filter(|step| step.place == place);
         // Once is enough, over a restart too.
         let step = news.step.insert(known.unwrap_or(StepNews::at(place, now, release.told)));
-        if reasons.iter().any(|reason| matches!(reason, WaitReason::Bake { .. })) {
+        // Where nothing is copied, a mirror's time does not run: that is news as soon as it would be over.
+        let is_dry = release.mirrors() && release.current().is_some_and(|mirror| release.spent >= mirror.bake);
+        if !is_dry && reasons.iter().any(|reason| matches!(reason, WaitReason::Bake { .. })) {
             step.baked = now;
         }
         let waited = now.since(step.baked);
@@ -38,6 +40,8 @@ impl ServiceUpdate<'_> {
         let is_news = match reasons {
             // Of a gate the answer itself is news.
             [] | [WaitReason::Paused] | [WaitReason::Gate { .. }] => false,
+            // So is a rollback that is held.
+            reasons if reasons.iter().any(|reason| matches!(reason, WaitReason::Rollback { .. })) => false,
             // A person must act: at once.
             [WaitReason::Approval] => !std::mem::replace(&mut step.approval_told, true),
             [WaitReason::Preflight] => waited >= LONG_PREFLIGHT && !std::mem::replace(&mut step.told, true),

@@ -41,10 +41,15 @@ pub struct ComparisonKey {
 #[derive(Debug)]
 struct ServiceComparison {
     key: ComparisonKey,
-    /// When its first copy was sent.
+    /// Those of the key, read.
+    ignore: Arc<[JsonPath]>,
+    /// When its first copy was sent, and when the last one had come back.
     began: Millis,
+    last: Millis,
     compared: u64,
     unanswered: u64,
+    /// Why active did not answer the last of these, as a predicate.
+    silence: Option<String>,
     unread: u64,
     tally: Tally,
 }
@@ -82,20 +87,19 @@ impl MirrorBoard {
     ) {
         let Some(answers) = heard else { return serving.mirrored.drop_copy() };
         let authorities = endpoints.each_ref().map(|side| side.as_ref().map_or("", |side| &*side.authority));
-        let ignore: Vec<JsonPath> =
-            serving.terms.mirror.ignore.iter().filter_map(|path| JsonPath::parse(path).ok()).collect();
+        let ignore = {
+            let mut all = self.0.lock();
+            opened(&mut all, serving, &key, began).ignore.clone()
+        };
         // Outside the lock, because a large document takes a moment.
         let compared = compare(&answers, authorities, &ignore);
         let mut all = self.0.lock();
-        let known = all.get(&serving.name).is_some_and(|known| known.key == key);
-        if !known {
-            let new = ServiceComparison { key, began, compared: 0, unanswered: 0, unread: 0, tally: Tally::default() };
-            all.insert(serving.name.clone(), new);
-        }
-        let Some(comparison) = all.get_mut(&serving.name) else { return };
+        let comparison = opened(&mut all, serving, &key, began);
+        comparison.last = clock::now();
         match compared {
             None => {
                 comparison.unanswered += 1;
+                comparison.silence = answers.active.iter().find_map(|heard| heard.as_ref().err()).cloned();
                 serving.mirrored.miss();
             }
             // The heads are alike, and that is all that is known.
@@ -129,6 +133,7 @@ impl MirrorBoard {
                     comparison: key.comparison,
                     compared: comparison.compared,
                     unread: comparison.unread,
+                    unanswered: comparison.unanswered,
                     lasted: now.since(comparison.began),
                     differences,
                     worst,
@@ -137,27 +142,39 @@ impl MirrorBoard {
         }
     }
 
-    /// What is known of a service's candidate as it is now; `None` for a service that is not served.
+    /// What is known of a service's candidate as it is now, or else what the last comparison has shown; `None` for a service
+    /// that is not served.
     pub fn report(&self, snapshot: &RoutingSnapshot, service: &str) -> Option<MirrorReport> {
         let (id, _, split) = snapshot.table.services().find(|(_, rules, _)| rules.name == service)?;
         let serving = snapshot.serving(id)?;
         let all = self.0.lock();
-        let known = all.get(service).filter(|comparison| {
+        let is_now = |comparison: &ServiceComparison| {
             // Once clients are there no copies are sent, and what they have shown is still known.
             let number = split.shadow.unwrap_or(comparison.key.comparison);
             comparison.key == ComparisonKey::numbered(number, split, serving)
-        });
+        };
+        let last = all.get(service);
+        let is_over = last.is_some_and(|comparison| !is_now(comparison));
+        // While a new one begins, the one before says nothing about it.
+        let known = last.filter(|_| !is_over || split.shadow.is_none());
+        let is_over = is_over && known.is_some();
+        let active = known.filter(|_| is_over).map_or(split.active, |known| known.key.active);
+        let until = known.filter(|_| is_over).map_or_else(clock::now, |known| known.last);
         let (groups, left_out) =
             known.map_or((Vec::new(), 0), |known| (known.tally.differences(), known.tally.left_out()));
         Some(MirrorReport {
             service: service.to_owned(),
-            candidate: split.active.other().into(),
+            candidate: active.other().into(),
+            version: known.and_then(|known| known.key.version.clone()),
+            over: is_over,
+            why: None,
             sending: split.shadow.is_some(),
             share: serving.terms.mirror.share.percent(),
-            rollout: split.rollout,
-            lasted_ms: known.map_or(0, |known| clock::now().since(known.began).0),
+            rollout: known.map_or(split.rollout, |known| known.key.rollout),
+            lasted_ms: known.map_or(0, |known| until.since(known.began).0),
             compared: known.map_or(0, |known| known.compared),
             unanswered: known.map_or(0, |known| known.unanswered),
+            unanswered_why: known.and_then(|known| known.silence.clone()),
             unread: known.map_or(0, |known| known.unread),
             copied: serving.mirrored.copied(),
             dropped: serving.mirrored.dropped(),
@@ -166,6 +183,29 @@ impl MirrorBoard {
             left_out,
         })
     }
+}
+
+/// The comparison with this key, which begins if it is another one than before.
+fn opened<'b>(
+    all: &'b mut BTreeMap<String, ServiceComparison>,
+    serving: &ServedService,
+    key: &ComparisonKey,
+    began: Millis,
+) -> &'b mut ServiceComparison {
+    if all.get(&serving.name).is_some_and(|known| known.key != *key) {
+        all.remove(&serving.name);
+    }
+    all.entry(serving.name.clone()).or_insert_with(|| ServiceComparison {
+        key: key.clone(),
+        ignore: key.ignore.iter().filter_map(|path| JsonPath::parse(path).ok()).collect(),
+        began,
+        last: began,
+        compared: 0,
+        unanswered: 0,
+        silence: None,
+        unread: 0,
+        tally: Tally::default(),
+    })
 }
 
 impl ServiceComparison {

@@ -149,7 +149,8 @@ impl Share {
         match Weight::from_percent(percent) {
             Ok(weight) => Ok(Share(weight)),
             Err(_) if (0.0..=100.0).contains(&percent) => {
-                let near = (percent * 100.0).round() / 100.0;
+                // What is above zero stays so: many keys refuse 0.
+                let near = (percent * 100.0).round().max(1.0) / 100.0;
                 let message = format!("{{key}} is a percentage with at most two decimals, not {percent}");
                 Err(InvalidValue::new(message, format!("write {near}")))
             }

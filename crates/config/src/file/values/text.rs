@@ -484,6 +484,13 @@ pub fn origin(text: &str) -> Result<OriginTarget, InvalidValue> {
     {
         return refuse("its port is not a number from 1 to 65535", port_hint());
     }
+    if authority.contains(['{', '<']) {
+        let hint = format!(
+            "write the URL of one version, such as \"{scheme}://{}\"; `cutover deploy VERSION --origin URL` names the next one's",
+            placeholders(rest, "next")
+        );
+        return refuse("it has a placeholder", hint);
+    }
     let Ok(uri) = text.parse::<Uri>() else { return refuse("it is not a URL", USUAL.to_owned()) };
     let host = uri.authority().map_or("", Authority::host).trim_start_matches('[').trim_end_matches(']');
     if host.is_empty() || host.contains('*') {
@@ -512,6 +519,37 @@ fn is_plain_host(host: &str) -> bool {
     host == "localhost" || host.trim_matches(['[', ']']).parse::<IpAddr>().is_ok()
 }
 
+/// The pattern that is probably meant, if it is one.
+fn pattern_hint(text: &str) -> String {
+    let (scheme, rest) = match text.split_once("://") {
+        Some((scheme @ ("http" | "https"), rest)) => (scheme, rest),
+        Some((_, rest)) => ("https", rest),
+        None => ("https", text),
+    };
+    // What stands for a version is a star here.
+    let authority = placeholders(rest.split(['/', '?', '#']).next().unwrap_or_default().trim(), "*");
+    let meant = format!("{scheme}://{authority}");
+    match AllowedOrigin::parse(&meant) {
+        Ok(_) => format!("write \"{meant}\""),
+        Err(_) => "write \"https://*--shop.netlify.app\"".to_owned(),
+    }
+}
+
+/// The text with `stand_in` for each `{…}`, also for `{{…}}`, `${…}` and `<…>`.
+fn placeholders(text: &str, stand_in: &str) -> String {
+    let mut out = String::with_capacity(text.len());
+    let mut rest = text;
+    while let Some(begin) = rest.find(['{', '<']) {
+        let (before, after) = rest.split_at(begin);
+        let close = if after.starts_with('{') { '}' } else { '>' };
+        let Some(end) = after.find(close) else { break };
+        out.push_str(before.strip_suffix('$').unwrap_or(before));
+        out.push_str(stand_in);
+        rest = after.get(end..).unwrap_or_default().trim_start_matches(close);
+    }
+    out + rest
+}
+
 impl TextValue for AllowedOrigin {
     fn wanted() -> String {
         "a pattern for origins".to_owned()
@@ -519,7 +557,7 @@ impl TextValue for AllowedOrigin {
     fn parse(text: &str) -> Result<Self, InvalidValue> {
         AllowedOrigin::parse(text).map_err(|why| {
             let message = format!("invalid pattern `{text}` for origins: {why}");
-            InvalidValue::new(message, "write \"https://*--shop.netlify.app\"")
+            InvalidValue::new(message, pattern_hint(text))
         })
     }
     fn schema() -> Schema {
@@ -1021,6 +1059,31 @@ mod tests {
             assert!(size(text).is_err(), "{text}");
         }
         assert_eq!(size("10mib").unwrap_err().hint.as_deref(), Some("did you mean `10MiB`?"));
+    }
+
+    #[test]
+    fn a_pattern_that_is_nearly_one_is_told_the_one_that_is_meant() {
+        for (text, meant) in [
+            ("https://{version}--shop.netlify.app", "https://*--shop.netlify.app"),
+            ("https://{{version}}--shop.netlify.app/", "https://*--shop.netlify.app"),
+            ("https://<version>.pages.example.com", "https://*.pages.example.com"),
+            ("http://{version}.shop.test:8080/base", "http://*.shop.test:8080"),
+            ("*--shop.netlify.app", "https://*--shop.netlify.app"),
+            ("https://*.app", "https://*--shop.netlify.app"),
+            ("https://{", "https://*--shop.netlify.app"),
+        ] {
+            let refused = <AllowedOrigin as TextValue>::parse(text).unwrap_err();
+            assert_eq!(refused.hint, Some(format!("write \"{meant}\"")), "{text}");
+            assert!(<AllowedOrigin as TextValue>::parse(meant).is_ok(), "{meant}");
+        }
+    }
+
+    #[test]
+    fn an_origin_with_a_placeholder_is_told_how_versions_get_theirs() {
+        let refused = origin("https://{version}--shop.netlify.app/base").unwrap_err();
+        assert!(refused.message.contains("it has a placeholder"), "{}", refused.message);
+        let hint = refused.hint.unwrap();
+        assert!(hint.contains("\"https://next--shop.netlify.app/base\"") && hint.contains("--origin URL"), "{hint}");
     }
 
     #[test]

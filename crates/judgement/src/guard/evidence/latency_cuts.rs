@@ -72,6 +72,17 @@ impl RecentLatencies {
         RecentLatencies { buckets: Box::new(buckets), total: BEFORE }
     }
 
+    /// The share of the responses beyond each bucket; 0 if there are none.
+    pub fn beyond(&self) -> [f64; BUCKETS] {
+        let mut left = self.total;
+        let mut beyond = [0.0; BUCKETS];
+        for (share, n) in beyond.iter_mut().zip(self.buckets.iter()) {
+            left -= n;
+            *share = if self.total > 0.0 { (left / self.total).max(0.0) } else { 0.0 };
+        }
+        beyond
+    }
+
     /// Lets time pass and adds responses.
     pub fn add(&mut self, passed: Millis, answers: &[u64; BUCKETS]) {
         let kept = fading(passed);

@@ -74,8 +74,10 @@ pub struct EvidenceMeters {
     past: ActivePast,
     /// What the candidate is judged against while it has all of the traffic.
     before: Option<RememberedActive>,
-    /// Since when it has all of it.
-    alone: Option<Millis>,
+    /// Since when it has all of it, and how long what active did before stands.
+    alone: Option<(Millis, Millis)>,
+    /// What an earlier watch knew of active, and how long that stands.
+    recalled: Option<(RememberedActive, Millis)>,
     rescues: RescueOutcomes,
     /// When those were last looked at.
     heard: Millis,
@@ -129,6 +131,7 @@ impl EvidenceMeters {
             past: ActivePast::new(now, sides[1]),
             before: None,
             alone: None,
+            recalled: None,
             rescues: RescueOutcomes::default(),
             heard: now,
         }
@@ -177,15 +180,34 @@ impl EvidenceMeters {
     /// Takes out what active did before when the candidate gets all of the traffic, and puts it away again.
     fn remember(&mut self, now: Millis, alone: bool) {
         if !alone {
-            (self.before, self.alone) = (None, None);
+            (self.before, self.alone, self.recalled) = (None, None, None);
             self.past.turn(now);
             return;
         }
         match self.alone {
-            None => (self.alone, self.before) = (Some(now), self.past.worst()),
-            Some(since) if now.since(since) >= STANDS => self.before = None,
+            None => {
+                let own = || self.past.worst().map(|worst| (worst, now.plus(STANDS)));
+                let (before, until) = self.recalled.take().or_else(own).unzip();
+                (self.before, self.alone) = (before, Some((now, until.unwrap_or(now))));
+            }
+            Some((_, until)) if now >= until => self.before = None,
             Some(_) => {}
         }
+    }
+
+    /// Takes what an earlier watch knew of active, for a candidate that has all of the traffic; it stands until then.
+    pub fn recall(&mut self, before: RememberedActive, until: Millis) {
+        self.recalled = Some((before, until));
+    }
+
+    /// What the candidate is judged against while it has all of the traffic.
+    pub fn before(&self) -> Option<&RememberedActive> {
+        self.before.as_ref()
+    }
+
+    /// The candidate has all of the traffic, and nothing is known of what active did before.
+    pub fn is_blind(&self) -> bool {
+        self.alone.is_some() && self.before.is_none()
     }
 
     fn answers(&mut self, now: Millis, sides: [&JudgedTotals; 2], moment: &MeterContext) {

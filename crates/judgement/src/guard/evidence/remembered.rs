@@ -5,6 +5,8 @@
 
 use std::collections::VecDeque;
 
+use serde::{Deserialize, Serialize};
+
 use crate::guard::evidence::cells::Cells;
 use crate::guard::evidence::latency_cuts::RecentLatencies;
 use crate::guard::evidence::rate_odds;
@@ -169,6 +171,41 @@ impl RememberedActive {
     }
 }
 
+/// The same, to be stored: shares in millionths.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RememberedRecord {
+    /// By [`MeterKind`].
+    rates: [u32; METERS],
+    /// The first bucket of latency beyond which not all responses were …
+    first: u32,
+    /// … and the share of them beyond it and each of the next, up to the last that is not zero.
+    beyond: Vec<u32>,
+}
+
+const MILLION: f64 = 1e6;
+
+fn millionths(share: f64) -> u32 {
+    (share.clamp(0.0, 1.0) * MILLION).round() as u32
+}
+
+impl RememberedActive {
+    pub fn record(&self) -> RememberedRecord {
+        let beyond = self.latencies.beyond().map(millionths);
+        let first = beyond.iter().take_while(|share| **share >= millionths(1.0)).count();
+        let beyond = beyond.into_iter().skip(first).take_while(|share| *share > 0).collect();
+        RememberedRecord { rates: self.rates.map(millionths), first: first as u32, beyond }
+    }
+
+    pub fn of_record(record: &RememberedRecord) -> RememberedActive {
+        let share = |millionths: u32| (f64::from(millionths) / MILLION).min(1.0);
+        let mut beyond = [0.0; BUCKETS];
+        let (all, rest) = beyond.split_at_mut((record.first as usize).min(BUCKETS));
+        all.fill(1.0);
+        rest.iter_mut().zip(&record.beyond).for_each(|(to, from)| *to = share(*from));
+        RememberedActive { rates: record.rates.map(share), latencies: RecentLatencies::of_shares(&beyond) }
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -201,6 +238,22 @@ mod tests {
         let minutes = (0..120).map(|minute| (1000, if minute < 5 { 30 } else { 0 }));
         let rate = past(minutes).worst().unwrap().rate(MeterKind::Errors);
         assert!((0.001..0.002).contains(&rate), "150 of 120,000: {rate}");
+    }
+
+    #[test]
+    fn what_is_stored_of_it_is_small_and_judges_the_same() {
+        let worst = past((0..60).map(|minute| (1000, minute % 30))).worst().unwrap();
+        let text = serde_json::to_string(&worst.record()).unwrap();
+        assert!(text.len() < 1000, "{} bytes: {text}", text.len());
+        let again = RememberedActive::of_record(&serde_json::from_str(&text).unwrap());
+        for kind in MeterKind::ALL {
+            assert!((again.rate(kind) - worst.rate(kind)).abs() < 1e-6, "{kind:?}");
+        }
+        assert_eq!(again.latencies.cut(1.0).unwrap().0, worst.latencies.cut(1.0).unwrap().0);
+        assert_eq!(again.latencies.p99(), worst.latencies.p99());
+        assert_eq!(again.record(), worst.record());
+        let broken = RememberedRecord { rates: [u32::MAX; METERS], first: u32::MAX, beyond: vec![u32::MAX; 400] };
+        assert!(RememberedActive::of_record(&broken).rate(MeterKind::Errors) <= 1.0, "whatever is on the disk");
     }
 
     #[test]

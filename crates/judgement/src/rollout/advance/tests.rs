@@ -1,9 +1,9 @@
 //! A rollout from deploy to promotion: what holds it, what ends it, and how it survives a restart.
 
-use crate::guard::GuardPolicy;
 use crate::guard::outside_metric::OutsideMetric;
 use crate::guard::trigger::{Metric, Trigger, TriggerAction};
 use crate::guard::window::{AnswerCounts, JudgedTotals};
+use crate::guard::{EvidenceBudget, GuardPolicy};
 use crate::rollout::freeze_window::FreezeWindow;
 use crate::rollout::plan::{OnFailure, PlanStep, RolloutPlan};
 use crate::rollout::release::RolloutPhase;
@@ -35,6 +35,8 @@ struct Bench {
     /// The same of blue's, in whole tens.
     blue_failing: u64,
     asked: f64,
+    /// The guard weighs evidence too.
+    evidence: bool,
     /// The guard has one trigger, which pauses.
     only_pauses: bool,
     metrics: Vec<OutsideMetric>,
@@ -79,17 +81,12 @@ fn shift(weight: f64, gradual: bool) -> OperatorAction {
 /// A file that asks for this split.
 fn loaded(bench: &Bench, active: Option<Environment>, weight: Option<f64>) -> Event {
     Event::Loaded(vec![LoadedService {
-        service: "shop".into(),
         routes: bench.routes.clone(),
         ask: SplitRequest { active, weight: weight.map(percent) },
-        policy: GuardPolicy::standard(),
         plan: plan(),
         premises: bench.premises.clone(),
-        freezes: vec![],
         gates: bench.gates.clone(),
-        failure_rules: 0,
-        mirrors: false,
-        silent: None,
+        ..LoadedService::standard("shop")
     }])
 }
 
@@ -105,6 +102,7 @@ impl Bench {
             hundredths: 0,
             blue_failing: 0,
             asked: 0.0,
+            evidence: false,
             only_pauses: false,
             metrics: vec![],
             questions: vec![],
@@ -128,7 +126,8 @@ impl Bench {
     }
 
     fn load(&mut self) -> Result<(), RolloutError> {
-        let mut policy = GuardPolicy { evidence: None, metrics: self.metrics.clone(), ..GuardPolicy::standard() };
+        let evidence = self.evidence.then_some(EvidenceBudget::STANDARD);
+        let mut policy = GuardPolicy { evidence, metrics: self.metrics.clone(), ..GuardPolicy::standard() };
         // As the check of a file does it when evidence is switched off.
         policy.triggers.iter_mut().for_each(|trigger| trigger.alone = false);
         if self.only_pauses {
@@ -137,7 +136,6 @@ impl Bench {
             policy.triggers = vec![trigger];
         }
         let loaded = LoadedService {
-            service: "shop".into(),
             routes: self.routes.clone(),
             ask: SplitRequest { active: None, weight: Some(percent(self.asked)) },
             policy,
@@ -145,9 +143,8 @@ impl Bench {
             premises: self.premises.clone(),
             freezes: self.freezes.clone(),
             gates: self.gates.clone(),
-            failure_rules: 0,
             mirrors: self.mirrors,
-            silent: None,
+            ..LoadedService::standard("shop")
         };
         self.apply(Event::Loaded(vec![loaded]))
     }

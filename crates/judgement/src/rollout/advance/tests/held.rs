@@ -2,6 +2,7 @@
 
 use super::*;
 use crate::rollout::plan::OnFailure;
+use crate::traffic::host::HostPattern;
 
 fn promoted() -> Bench {
     let mut bench = Bench::new(RolloutPlan { watch: Millis::seconds(120), ..plan() });
@@ -45,6 +46,29 @@ fn a_watch_does_not_pass_while_a_rollback_is_held() {
 }
 
 #[test]
+fn a_rollout_goes_no_further_while_a_rollback_is_held() {
+    // Without a watch, the promotion would end the guard, and the rollback with it.
+    for watch in [0, 60] {
+        let mut bench = Bench::new(RolloutPlan { watch: Millis::seconds(watch), ..plan() });
+        bench.order(deploy("2.0.0")).unwrap();
+        bench.preflighted(Ok(""));
+        bench.run(75);
+        assert_eq!(bench.at(), (RolloutPhase::Baking, 100.0));
+        bench.answers = dead();
+        let found = |rollback: bool| {
+            let (service, environment) = ("shop".to_owned(), Environment::Green);
+            Event::Health { service, environment, up: true, why: "check db".into(), rollback, quiet: false }
+        };
+        bench.apply(found(true)).unwrap();
+        assert_eq!(bench.run(100), [], "its clients are served well, and its check fails");
+        assert_eq!(bench.at(), (RolloutPhase::Baking, 100.0));
+        assert_eq!(bench.waiting(), "a rollback is held: blue does not answer: 127.0.0.1:81 refused the connection");
+        bench.apply(found(false)).unwrap();
+        assert_eq!(bench.run(20), [ChangeKind::RollbackDropped, ChangeKind::Promote], "watched for {watch} s");
+    }
+}
+
+#[test]
 fn what_serves_clients_need_not_be_asked() {
     let mut bench = under_way();
     bench.run(5);
@@ -82,6 +106,26 @@ fn a_step_that_waits_for_a_person_is_told_at_once_and_one_without_traffic_after_
     assert_eq!(bench.run(29), []);
     assert_eq!(bench.run(2), [ChangeKind::Waiting]);
     assert_eq!(bench.run(300), [], "once");
+}
+
+#[test]
+fn a_step_without_traffic_says_what_keeps_it_away() {
+    let hosts = |names: &[&str]| names.iter().map(|name| HostPattern::parse(name).unwrap()).collect();
+    let mut bench = Bench::new(plan());
+    bench.premises.served = hosts(&["shop.test", "www.shop.test"]);
+    bench.load().unwrap();
+    let functions = vec!["api".to_owned()];
+    let limited = DeployRequest { version: "2.0.0".into(), functions, ..DeployRequest::default() };
+    bench.order(OperatorAction::Deploy(limited)).unwrap();
+    bench.preflighted(Ok(""));
+    bench.idle(31);
+    assert_eq!(bench.waiting().split(", ").next(), Some("0 of 20 requests (none yet; only those of api)"));
+    bench.premises.served = hosts(&["shop.test"]);
+    bench.load().unwrap();
+    bench.restart();
+    bench.idle(31);
+    let wanted = "0 of 20 requests (none yet; only those of api; www.shop.test left `hosts` since it began)";
+    assert_eq!(bench.waiting().split(", ").next(), Some(wanted), "also after a restart");
 }
 
 #[test]

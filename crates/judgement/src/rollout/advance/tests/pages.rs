@@ -189,7 +189,11 @@ fn pages_that_cannot_be_told_apart_are_not() {
     let mut same = skewed();
     same.premises.versions = [Some("2.0.0".into()), None];
     same.load().unwrap();
-    let same = same.promoted();
+    let again = DeployRequest { version: "2.0.0".into(), force: true, ..DeployRequest::default() };
+    same.order(OperatorAction::Deploy(again)).unwrap();
+    same.preflighted(Ok("fine"));
+    same.run(120);
+    assert_eq!(same.phase(), RolloutPhase::Promoted);
     same.serves(ONLY_GREEN);
 
     let plain = Bench::new(plan()).promoted();

@@ -62,3 +62,21 @@ fn a_gradual_shift_follows_the_steps_up_to_its_mark_and_stays_there() {
     bench.order(OperatorAction::Promote).unwrap();
     assert_eq!(bench.durable().active, Environment::Green);
 }
+
+#[test]
+fn what_is_active_already_is_deployed_again_only_by_force() {
+    let mut bench = under_way();
+    bench.run(100);
+    assert_eq!(bench.phase(), RolloutPhase::Promoted);
+    let refused = bench.order(deploy("2.0.0")).unwrap_err();
+    assert_eq!(refused.to_string(), "shop: green, active, is 2.0.0 already");
+    let again = DeployRequest { version: "2.0.0".into(), force: true, ..DeployRequest::default() };
+    bench.order(OperatorAction::Deploy(again)).unwrap();
+    assert_eq!(bench.phase(), RolloutPhase::Preflight);
+    // What the file says of a side that nobody has deployed to counts as well.
+    let mut bench = Bench::new(plan());
+    bench.premises.versions = [Some("1.0".into()), None];
+    bench.load().unwrap();
+    assert!(bench.order(deploy("1.0")).is_err());
+    bench.order(deploy("1.1")).unwrap();
+}

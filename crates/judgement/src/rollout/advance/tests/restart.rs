@@ -89,3 +89,63 @@ fn what_a_step_waits_for_is_told_once_over_a_restart_too() {
     bench.restart();
     assert_eq!(bench.run(100), []);
 }
+
+/// With evidence, and with all of the traffic on green: at the last step, or promoted.
+fn alone(phase: RolloutPhase) -> Bench {
+    let mut bench = Bench { evidence: true, ..Bench::new(RolloutPlan { watch: Millis::seconds(3600), ..plan() }) };
+    bench.load().unwrap();
+    bench.order(deploy("2.0.0")).unwrap();
+    bench.preflighted(Ok(""));
+    while bench.phase() != phase {
+        bench.run(1);
+        assert!(bench.now < 300_000, "{:?}", bench.at());
+    }
+    bench.run(2);
+    bench
+}
+
+fn verdict(bench: &Bench) -> (Option<&'static str>, String) {
+    let guard = bench.state.views(Millis(bench.now)).remove(0).guard;
+    (guard.verdict, guard.why.unwrap_or_default())
+}
+
+#[test]
+fn a_restart_goes_on_judging_by_what_active_did_before() {
+    for phase in [RolloutPhase::Baking, RolloutPhase::Promoted] {
+        let mut bench = alone(phase);
+        let stored = serde_json::to_string(bench.durable()).unwrap();
+        bench.restart();
+        assert_eq!(serde_json::to_string(bench.durable()).unwrap(), stored);
+        bench.run(10);
+        assert_eq!(verdict(&bench), (Some("healthy"), String::new()), "{phase:?}");
+        // No trigger minds that.
+        bench.failing = 4;
+        assert!(bench.run(60).contains(&ChangeKind::Rollback), "{phase:?}");
+        assert!(bench.durable().before.is_none(), "it is over");
+    }
+}
+
+#[test]
+fn what_is_compared_with_nothing_is_not_called_healthy() {
+    let bench = alone(RolloutPhase::Promoted);
+    assert_eq!(verdict(&bench).0, Some("healthy"));
+    // A state of an older version, or over an hour later.
+    let (generation, entry) = (bench.state.generation(), bench.state.last_entry());
+    for began in [2_000_000, 5_000_000] {
+        let mut durable = bench.durable().clone();
+        if began == 2_000_000 {
+            durable.before = None;
+        }
+        let mut again = Bench { failing: 4, ..alone(RolloutPhase::Promoted) };
+        again.state = State::restored([("shop".to_owned(), durable)].into(), generation, entry, began);
+        (again.now, again.counts) = (0, Default::default());
+        again.load().unwrap();
+        let kinds = again.run(100);
+        assert!(!kinds.contains(&ChangeKind::Rollback), "{kinds:?}");
+        let (name, why) = verdict(&again);
+        assert_eq!(name, Some("not_compared"));
+        let wanted = "not compared: nothing is known of what blue did before; green failed 240 of 6,000 (4 %) in 1m, and only \
+                      triggers judge it";
+        assert_eq!(why, wanted);
+    }
+}

@@ -13,6 +13,9 @@ fn mirrored(on_fail: OnFailure, differences: u32) -> RolloutPlan {
     plan
 }
 
+/// What such a step waits for without any copy.
+const NONE: &str = "0 of 20 copied requests compared: none was copied yet, and only GET and HEAD requests are";
+
 /// At that step.
 fn comparing(on_fail: OnFailure, differences: u32) -> Bench {
     let mut bench = Bench::new(mirrored(on_fail, differences));
@@ -41,6 +44,7 @@ impl Bench {
             comparison,
             compared,
             unread: 0,
+            unanswered: 0,
             lasted: Millis::seconds(seconds),
             differences,
             worst: (differences > 0).then(|| "/api/cart lacks `total` in 37 of 40".to_owned()),
@@ -57,8 +61,12 @@ impl Bench {
 #[test]
 fn the_first_client_comes_after_time_and_enough_copies_that_are_answered_alike() {
     let mut bench = comparing(OnFailure::Rollback, 0);
-    assert_eq!(bench.waiting(), "1m to bake, 0 of 20 copied requests compared");
-    bench.run(70);
+    assert_eq!(bench.waiting(), format!("1m to bake, {NONE}"));
+    assert!(bench.run(70).is_empty());
+    assert_eq!(bench.waiting(), format!("1m to bake, {NONE}"), "counted from the first copy");
+    assert_eq!(bench.run(51), [ChangeKind::Waiting], "which is news");
+    let told = bench.entries.last().unwrap().why.clone();
+    assert!(told.contains("none was copied yet"), "{told}");
     assert_eq!((bench.at(), bench.durable().weight), ((RolloutPhase::Shifting, 0.0), Weight::ZERO), "none came");
     bench.heard(12, 40, 0);
     assert_eq!(bench.waiting(), "20s to bake, 12 of 20 copied requests compared", "counted from the first copy");
@@ -112,7 +120,7 @@ fn a_plan_may_hold_instead_and_resume_compares_from_the_beginning() {
     bench.order(OperatorAction::Resume).unwrap();
     assert_eq!((bench.at(), bench.shadow()), ((RolloutPhase::Shifting, 0.0), Some(1)));
     assert!(bench.heard_of(0, 90, 65, 1).is_empty(), "the last one is over");
-    assert_eq!(bench.waiting(), "1m to bake, 0 of 20 copied requests compared");
+    assert_eq!(bench.waiting(), format!("1m to bake, {NONE}"));
     bench.run(61);
     bench.heard(40, 61, 0);
     assert_eq!(bench.run(1), [ChangeKind::Step]);
@@ -137,7 +145,7 @@ fn after_a_restart_copies_are_compared_for_the_whole_time_again() {
     bench.heard(200, 50, 0);
     bench.restart();
     assert_eq!(bench.shadow(), Some(0));
-    assert_eq!(bench.waiting(), "1m to bake, 0 of 20 copied requests compared");
+    assert_eq!(bench.waiting(), format!("1m to bake, {NONE}"));
     bench.run(30);
     bench.heard(100, 30, 0);
     assert_eq!(bench.waiting(), "30s to bake");
