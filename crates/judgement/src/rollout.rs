@@ -39,6 +39,7 @@ mod service_update;
 mod service_watch;
 pub mod shadow;
 mod shadow_gate;
+mod split_honesty;
 mod state;
 mod suite_gate;
 mod suite_run;
@@ -51,6 +52,7 @@ use strum::{EnumString, IntoStaticStr, VariantArray, VariantNames};
 
 use crate::guard::evidence::tape::EvidenceTape;
 use crate::guard::outside_metric::{FigureRecord, MeasuredFigures};
+use crate::guard::sample_ratio::SplitArrivals;
 use crate::guard::window::JudgedTotals;
 use crate::guard::{GuardPolicy, Judgement, Observation};
 use crate::rollout::freeze_window::FreezeWindow;
@@ -139,6 +141,8 @@ pub enum Event {
     Counted { service: String, routes: Vec<Option<[JudgedTotals; 2]>>, on_grid: bool },
     /// An operator's command.
     Command(OperatorCommand),
+    /// What the split of a live service has sent so far.
+    Arrived { service: String, arrivals: SplitArrivals },
     /// A remark for the journal that changes nothing.
     Remarked(AuditRemark),
     /// The result of a preflight: a summary, or why it failed.
@@ -240,6 +244,9 @@ pub enum ChangeKind {
     /// Active is broken, by evidence that the candidate is better, and no longer is.
     ActiveBroken,
     ActiveBrokenOver,
+    /// The two sides do not get the shares that the weight promises, and get them again.
+    SampleRatio,
+    SampleRatioOver,
     /// A rollback waits for its target, and is no longer called for.
     RollbackHeld,
     RollbackDropped,
@@ -403,6 +410,7 @@ impl JournalChange {
             }
             ChangeKind::Warning
             | ChangeKind::Waiting
+            | ChangeKind::SampleRatio
             | ChangeKind::Caution
             | ChangeKind::Abort
             | ChangeKind::Monitoring

@@ -20,8 +20,8 @@ use judgement::guard::outside_metric::MeasuredFigures;
 use judgement::rollout::gates::{GateAnswer, GateRequest};
 use judgement::rollout::release::Release;
 use judgement::rollout::{
-    Announcement, AnnouncementLevel, ChangeKind, Component, Effect, Event, GuardInsight, JournalChange, MetricRequest,
-    OperatorCommand, RolloutError, RuntimeOverrides, State,
+    Announcement, AnnouncementLevel, ChangeKind, Component, DurableState, Effect, Event, GuardInsight, JournalChange,
+    MetricRequest, OperatorCommand, RolloutError, RuntimeOverrides, State,
 };
 use judgement::time::Millis;
 use judgement::traffic::Environment;
@@ -218,6 +218,9 @@ impl Sidecar {
             let routes = checked(self.readings.read(serving), self.counters.health_failures(service));
             let event = Event::Counted { service: service.clone(), routes, on_grid };
             self.apply(event, now);
+            if on_grid {
+                self.see_arrivals(service, now);
+            }
             self.show(service);
             if on_grid {
                 let waits = self.state.waits(service);
@@ -225,6 +228,17 @@ impl Sidecar {
             }
         }
         self.readings.keep(&live);
+    }
+
+    /// Reads what the split of a service has sent.
+    fn see_arrivals(&mut self, service: &str, now: Millis) {
+        let Some(split) = self.state.split(service) else { return };
+        let sticky = self.placed.sticky(service).cloned();
+        let counted = self.counters.split(service, &split);
+        if let (Some(counted), Some(sticky)) = (counted, sticky) {
+            let arrivals = counted.arrivals(sticky);
+            self.apply(Event::Arrived { service: service.to_owned(), arrivals }, now);
+        }
     }
 
     /// Puts a routing file in force as a whole, and publishes it.
@@ -345,16 +359,21 @@ impl Sidecar {
 
     fn publish(&mut self) {
         let split_of = |name: &str| self.state.split(name).unwrap_or(TrafficSplit::resting(Environment::Blue));
+        let table = self.placed.table(split_of);
+        let services = table.services();
+        let tallies = services.map(|(_, rules, split)| self.counters.split_tally(&rules.name, split)).collect();
         self.publisher.publish(RoutingSnapshot {
             generation: self.state.generation(),
-            table: self.placed.table(split_of),
+            table,
             services: self.placed.services(),
             endpoints: self.placed.endpoints(),
+            tallies,
         });
     }
 
     fn show(&self, service: &str) {
         let (shown, ledger) = (self.state.shown(service), self.state.ledger(service));
+        let split = self.state.split_reading(service).cloned();
         self.counters.judge(service, |judged| {
             if let Some(shown) = shown {
                 judged.shown.clone_from(shown);
@@ -362,6 +381,7 @@ impl Sidecar {
             if let Some(ledger) = ledger {
                 judged.ledger = ledger;
             }
+            judged.split.clone_from(&split);
         });
     }
 
@@ -378,8 +398,10 @@ impl Sidecar {
             self.count_rollback(&change);
         }
         if let Some(release) = change.after.as_ref().and_then(|after| after.release.as_ref()) {
+            let is_judged = change.after.as_ref().is_some_and(DurableState::is_judged);
             self.counters.judge(&change.service, |judged| {
                 judged.phase = Some(release.phase);
+                judged.split = judged.split.take().filter(|_| is_judged);
                 if !release.phase.is_under_way() {
                     judged.waiting.clear();
                 }

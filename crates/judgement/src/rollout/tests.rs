@@ -368,7 +368,7 @@ fn a_raised_weight_is_no_drop_in_throughput() {
             service: "shop".into(),
             routes: vec!["default".into()],
             ask: SplitRequest { active: None, weight: Some(percent(weight)) },
-            policy: GuardPolicy { evidence: None, triggers: vec![trigger.clone()], metrics: Vec::new() },
+            policy: GuardPolicy { triggers: vec![trigger.clone()], ..GuardPolicy::default() },
             plan: RolloutPlan::standard(),
             premises: FilePremises::default(),
             freezes: Vec::new(),

@@ -2,6 +2,7 @@
 
 use crate::guard::GuardPolicy;
 use crate::guard::outside_metric::OutsideMetric;
+use crate::guard::sample_ratio::SampleRatioAction;
 use crate::guard::trigger::{Metric, Trigger, TriggerAction};
 use crate::guard::window::{AnswerCounts, JudgedTotals};
 use crate::rollout::freeze_window::FreezeWindow;
@@ -19,6 +20,7 @@ mod people;
 mod premises;
 mod restart;
 mod shadow;
+mod split;
 
 const TICK: u64 = 100;
 
@@ -38,6 +40,7 @@ struct Bench {
     /// The guard has one trigger, which pauses.
     only_pauses: bool,
     metrics: Vec<OutsideMetric>,
+    sample_ratio: SampleRatioAction,
     /// The figures that were asked for, the latest last.
     questions: Vec<MetricRequest>,
     effects: Vec<Effect>,
@@ -107,6 +110,7 @@ impl Bench {
             asked: 0.0,
             only_pauses: false,
             metrics: vec![],
+            sample_ratio: SampleRatioAction::Warn,
             questions: vec![],
             effects: vec![],
             entries: vec![],
@@ -129,6 +133,7 @@ impl Bench {
 
     fn load(&mut self) -> Result<(), RolloutError> {
         let mut policy = GuardPolicy { evidence: None, metrics: self.metrics.clone(), ..GuardPolicy::standard() };
+        policy.sample_ratio = self.sample_ratio;
         // As the check of a file does it when evidence is switched off.
         policy.triggers.iter_mut().for_each(|trigger| trigger.alone = false);
         if self.only_pauses {
