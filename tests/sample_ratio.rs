@@ -57,8 +57,9 @@ fn a_key_with_three_values_is_told_of_and_holds_the_step() {
     assert_eq!(split["decisions"]["of"], 3, "{split}");
     assert_eq!((split["requests"]["promised"].as_f64(), split["requests"]["got"].as_f64()), (Some(10.0), Some(0.0)));
     assert!(split["mismatch"].as_str().unwrap().contains(cause), "{split}");
-    let reasons = &status["rollout"]["waiting"];
-    assert!(reasons.to_string().contains("sample_ratio"), "{reasons}");
+    let reasons = &status["rollout"]["waiting_for"];
+    assert!(reasons.to_string().contains("a split that holds: green got 0 % of "), "{reasons}");
+    assert_eq!(metric(&site, "cutover_rollout_waiting{service=\"shop\",reason=\"sample_ratio\"}"), Some(1.0));
     assert_eq!(metric(&site, "cutover_guard_split_promised_ratio{service=\"shop\",of=\"requests\"}"), Some(0.1));
     assert_eq!(metric(&site, "cutover_guard_split_got_ratio{service=\"shop\",of=\"requests\"}"), Some(0.0));
     assert!(metric(&site, "cutover_guard_split_evidence{service=\"shop\"}").is_some_and(|odds| odds < 1000.0));
