@@ -1,5 +1,7 @@
 //! Whether the split holds, as an operator sees it: the real program, real clients.
 
+use std::io::{Read, Write};
+use std::net::TcpStream;
 use std::time::Duration;
 
 use judgement::rollout::ChangeKind;
@@ -9,6 +11,7 @@ use judgement::traffic::sticky::{BucketSalt, StickyKey, bucket};
 use crate::rollouts::{LONG, QUICK, Site};
 use crate::support::client::{admin, get};
 use crate::support::house::Load;
+use crate::support::origin::Do;
 use crate::support::{SOON, wait_until};
 
 /// A site whose clients are told apart by the header `x-plan`, and whose plan begins at 10 %.
@@ -99,4 +102,27 @@ fn what_is_drawn_is_counted_once_it_is_sent_and_the_figures_are_exact() {
     // Each worker draws exactly, to within one request.
     let got = seen["decisions"]["got"].as_f64().unwrap();
     assert!((17.0..=23.0).contains(&got), "{seen}");
+}
+
+#[test]
+fn clients_that_hang_up_on_the_candidate_are_told_of_as_the_cause_and_hold_nothing_by_default() {
+    let site = Site::new("steps = [{ weight = 20, bake = \"1h\" }, 100]\n");
+    let text = std::fs::read_to_string(site.routing()).unwrap();
+    std::fs::write(site.routing(), text + "\n[service.shop.guard]\nevidence = false\n").unwrap();
+    let site = site.restart("INT");
+    site.must(&["deploy", "2.0.0"]);
+    wait_until("it is under way", SOON, || site.status()["weight"].as_f64() == Some(20.0));
+    site.green.always(Do::Slow(Duration::from_secs(5)));
+    wait_until("it is told", LONG, || {
+        let mut client = TcpStream::connect(site.process.address).unwrap();
+        client.set_read_timeout(Some(Duration::from_millis(500))).unwrap();
+        client.write_all(b"GET / HTTP/1.1\r\nHost: shop.test\r\nConnection: close\r\n\r\n").unwrap();
+        let _ = client.read(&mut [0; 4096]);
+        drop(client);
+        site.kinds().contains(&ChangeKind::SampleRatio)
+    });
+    let said = site.must(&["status"]);
+    let cause = " of what green was sent ended before there was an answer, and 0 % of blue's (the client hung up";
+    assert!(said.contains("the split does not hold: green got ") && said.contains(cause), "{said}");
+    assert!(!said.contains("a split that holds"), "{said}");
 }

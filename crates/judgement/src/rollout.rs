@@ -141,8 +141,8 @@ pub enum Event {
     Counted { service: String, routes: Vec<Option<[JudgedTotals; 2]>>, on_grid: bool },
     /// An operator's command.
     Command(OperatorCommand),
-    /// What the split of a live service has sent so far.
-    Arrived { service: String, arrivals: SplitArrivals },
+    /// What the split of a live service has sent so far; `None` while it divides nobody.
+    Arrived { service: String, arrivals: Option<SplitArrivals> },
     /// A remark for the journal that changes nothing.
     Remarked(AuditRemark),
     /// The result of a preflight: a summary, or why it failed.

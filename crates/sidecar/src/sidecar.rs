@@ -30,6 +30,8 @@ use memory::clock;
 use memory::counters::{Counters, count, set};
 use memory::snapshot::{RoutingSnapshot, SnapshotPublisher};
 
+/// It is looked this often whether splits hold: unlike failures, that hurts nobody, and reads many counters.
+const ARRIVALS: Millis = Millis(250);
 /// Inputs that wait for the sidecar. Each is an operator's command, a reload, a change in DNS or the one wake-up that
 /// the alarm lets through, so hundreds at once mean that something is broken.
 const QUEUE: usize = 256;
@@ -51,6 +53,8 @@ pub struct Sidecar {
     /// The last entry recorded, which an announcement of the same number carries along.
     recorded: Option<Arc<JournalEntry>>,
     work: WorkQueues,
+    /// When it was last looked whether splits hold.
+    arrivals_seen: Millis,
     /// After a panic: ticks no longer judge, and operators can still give commands.
     frozen: bool,
 }
@@ -82,6 +86,7 @@ impl Sidecar {
             news,
             recorded: None,
             work: WorkQueues::default(),
+            arrivals_seen: Millis::ZERO,
             frozen: false,
         }
     }
@@ -213,12 +218,16 @@ impl Sidecar {
         }
         self.apply(Event::Aged, now);
         let live: Vec<String> = self.state.live().map(str::to_owned).collect();
+        let counts_arrivals = on_grid && now.since(self.arrivals_seen) >= ARRIVALS;
+        if counts_arrivals {
+            self.arrivals_seen = now;
+        }
         for service in &live {
             let Some(serving) = self.placed.serving(service) else { continue };
             let routes = checked(self.readings.read(serving), self.counters.health_failures(service));
             let event = Event::Counted { service: service.clone(), routes, on_grid };
             self.apply(event, now);
-            if on_grid {
+            if counts_arrivals {
                 self.see_arrivals(service, now);
             }
             self.show(service);
@@ -233,12 +242,10 @@ impl Sidecar {
     /// Reads what the split of a service has sent.
     fn see_arrivals(&mut self, service: &str, now: Millis) {
         let Some(split) = self.state.split(service) else { return };
-        let sticky = self.placed.sticky(service).cloned();
+        let Some(sticky) = self.placed.sticky(service).cloned() else { return };
         let counted = self.counters.split(service, &split);
-        if let (Some(counted), Some(sticky)) = (counted, sticky) {
-            let arrivals = counted.arrivals(sticky);
-            self.apply(Event::Arrived { service: service.to_owned(), arrivals }, now);
-        }
+        let arrivals = counted.map(|counted| counted.arrivals(sticky));
+        self.apply(Event::Arrived { service: service.to_owned(), arrivals }, now);
     }
 
     /// Puts a routing file in force as a whole, and publishes it.

@@ -7,12 +7,13 @@ use crate::rollout::service_update::ServiceUpdate;
 use crate::rollout::{AnnouncementLevel, ChangeKind, Effect};
 
 impl ServiceUpdate<'_> {
-    /// What the split has sent so far.
-    pub(super) fn arrived(&mut self, arrivals: &SplitArrivals) -> Vec<Effect> {
+    /// What the split has sent so far; `None` while it divides nobody.
+    pub(super) fn arrived(&mut self, arrivals: Option<&SplitArrivals>) -> Vec<Effect> {
         let ServiceState { durable, policy, news, split, .. } = &mut *self.state;
         let is_judged = durable.is_judged() && !durable.is_watching() && policy.sample_ratio != SampleRatioAction::Off;
         let side = durable.active;
-        let reading = is_judged.then(|| arrivals.reading([side.name(), side.other().name()]));
+        let arrivals = arrivals.filter(|arrivals| is_judged && !arrivals.weights.is_empty());
+        let reading = arrivals.map(|arrivals| arrivals.reading([side.name(), side.other().name()]));
         let mismatch = reading.as_ref().and_then(|reading| reading.mismatch.clone());
         *split = reading;
         let Some(mismatch) = mismatch else {

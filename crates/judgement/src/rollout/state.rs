@@ -185,7 +185,7 @@ impl State {
                 Ok(self.update(&service, now, |mut service| service.count(&routes, on_grid)))
             }
             Event::Arrived { service, arrivals } => {
-                Ok(self.update(&service, now, |mut service| service.arrived(&arrivals)))
+                Ok(self.update(&service, now, |mut service| service.arrived(arrivals.as_ref())))
             }
             Event::Command(command) => self.command(command, now),
             Event::Aged => Ok(self.age(now)),

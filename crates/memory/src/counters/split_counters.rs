@@ -200,6 +200,8 @@ impl SplitRegister {
     /// Where the requests of this split are counted; `None` where the weight alone divides nobody.
     pub fn tally(&self, service: &str, split: &TrafficSplit) -> Option<SplitTally> {
         if !split.divides() {
+            // Requests that are under way keep what they need.
+            self.current.lock().remove(service);
             return None;
         }
         let tag = SplitTag { rollout: split.rollout, epoch: split.epoch, active: split.active };
@@ -288,6 +290,7 @@ mod tests {
         for split in [at(0.0, 2), at(100.0, 2), TrafficSplit { mirrored: true, ..at(10.0, 2) }] {
             assert!(register.tally("shop", &split).is_none());
         }
+        assert!(register.counted("shop", &at(10.0, 2)).is_none(), "it is forgotten with the rollout");
         for points in 1..100 {
             register.tally("shop", &at(f64::from(points), 2));
         }

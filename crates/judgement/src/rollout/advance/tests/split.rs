@@ -10,7 +10,7 @@ impl Bench {
         let decisions = [active, candidate].map(|sent| SentCounts { sent, left: 0 });
         let weight = percent(10.0);
         let at = WeightArrivals { weight, decisions, requests: decisions, keyless: active + candidate };
-        let arrivals = SplitArrivals { weights: vec![at], heaviest: 0, sticky: StickyBy::None };
+        let arrivals = Some(SplitArrivals { weights: vec![at], heaviest: 0, sticky: StickyBy::None });
         self.now += TICK;
         self.apply(Event::Arrived { service: "shop".into(), arrivals }).unwrap();
         let told = self.effects.iter().filter_map(|effect| match effect {
@@ -56,6 +56,15 @@ fn a_mismatch_is_told_once_and_holds_the_step_while_it_lasts_if_the_file_says_so
     assert_eq!(bench.view_of_split(), None);
     let kinds = bench.run(60);
     assert!(kinds.contains(&ChangeKind::SampleRatioOver) && kinds.contains(&ChangeKind::Step), "{kinds:?}");
+}
+
+#[test]
+fn where_nobody_is_divided_any_more_nothing_is_waited_for() {
+    let mut bench = asking(SampleRatioAction::Hold);
+    bench.arrived(980, 20);
+    bench.order(shift(100.0, false)).unwrap();
+    bench.apply(Event::Arrived { service: "shop".into(), arrivals: None }).unwrap();
+    assert_eq!(bench.view_of_split(), None);
 }
 
 #[test]
