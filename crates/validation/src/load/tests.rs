@@ -375,14 +375,15 @@ async fn a_limit_of_actives_errors_counts_the_same_seconds_and_needs_something_t
     let failing = async |every: u64| {
         Origin::new(move |number| (Duration::ZERO, if number.is_multiple_of(every) { 500 } else { 200 })).await
     };
-    let (tenth, fifth, all) = (failing(10).await, failing(5).await, failing(1).await);
+    let (tenth, alike) = (failing(10).await, failing(10).await);
+    let (fifth, all) = (failing(5).await, failing(1).await);
     let mut load = steady(100.0, 1000, 10);
     load.limits = LoadLimits { error_rate: Some(ErrorLimit::OfActive(1.5)), ..LoadLimits::default() };
     let run_on = async |origin: &Origin, active: Option<&Origin>| {
         let active = active.map(|active| TestTarget { side: Side::Blue, ..target(active.port) });
         run(&load, &target(origin.port), active.as_ref(), &Variables::default(), &ProgressTracker::default()).await
     };
-    let same = run_on(&tenth, Some(&tenth)).await;
+    let same = run_on(&tenth, Some(&alike)).await;
     assert_eq!((same.outcome, same.why.as_deref()), (Outcome::Passed, None));
     let worse = run_on(&fifth, Some(&tenth)).await.why.unwrap();
     assert!(

@@ -235,13 +235,15 @@ impl TextValue for ErrorBound {
         "a percentage from 0 to 100, or a multiple of active's such as \"1.2 x active\"".to_owned()
     }
     fn parse(text: &str) -> Result<Self, InvalidValue> {
-        match times_active(text, "error rate")? {
-            Some(times) => Ok(ErrorBound(ErrorLimit::OfActive(times))),
-            None => Err(InvalidValue::new(
-                format!("{{key}} must be {}, not {text:?}", Self::wanted()),
-                "write 0.5 for half a percent, without quotes, or \"1.2 x active\"",
-            )),
+        if let Some(times) = times_active(text, "error rate")? {
+            return Ok(ErrorBound(ErrorLimit::OfActive(times)));
         }
+        let bare = text.trim().trim_end_matches('%').trim_end();
+        let hint = match bare.parse::<f64>() {
+            Ok(_) => format!("write {bare}, without quotes or sign"),
+            Err(_) => "write 0.5 for half a percent, or \"1.2 x active\"".to_owned(),
+        };
+        Err(InvalidValue::new(format!("{{key}} must be {}, not the string {text:?}", Self::wanted()), hint))
     }
     fn number(number: f64) -> Result<Self, InvalidValue> {
         let good = (0.0..=100.0).contains(&number);
