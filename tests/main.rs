@@ -52,6 +52,7 @@ mod rollout_gates;
 mod rollouts;
 mod routing;
 mod safe_releases;
+mod sample_ratio;
 mod shape;
 mod simulation;
 mod skew;

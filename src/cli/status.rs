@@ -169,6 +169,14 @@ fn remarks(service: &Service) -> Vec<(Tone, String)> {
     if let Some(said) = compared.and_then(|seen| seen.sentence(other.name(), subject.name())) {
         notes.push((Tone::Plain, format!("{name}: {said}, at this weight (95 % sure)")));
     }
+    let mismatch = service.guard.split.as_ref().and_then(|split| split.mismatch.as_ref());
+    // A rollout that waits for it says it itself.
+    let waits = |mismatch: &str| {
+        service.rollout.as_ref().is_some_and(|own| own.waiting_for.iter().any(|reason| reason.contains(mismatch)))
+    };
+    if let Some(mismatch) = mismatch.filter(|mismatch| !waits(mismatch)) {
+        notes.push((Tone::Warning, format!("{name}: the split does not hold: {mismatch}")));
+    }
     if service.stopped {
         notes.push((Tone::Bad, format!("{name}: EMERGENCY STOP: all traffic goes to active; `cutover clear` ends it")));
     }

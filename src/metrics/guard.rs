@@ -72,6 +72,7 @@ pub fn of_guard(counters: &Counters) -> Vec<Family> {
     }
     families.extend([verdicts, evidence, resolution, caution, cautions, waiting, figures, missing]);
     families.extend(of_comparison(counters));
+    families.extend(of_split(counters));
     families
 }
 
@@ -102,6 +103,31 @@ fn of_comparison(counters: &Counters) -> [Family; 2] {
         }
     }
     [more_failures, latency]
+}
+
+/// Whether the two sides get the shares that the weight promises.
+fn of_split(counters: &Counters) -> [Family; 3] {
+    let mut evidence = Family::gauge(
+        "guard_split_evidence",
+        "The odds that the split does not follow the weight, x : 1; from 1000 on it is told.",
+        &["service"],
+    );
+    let mut promised = Family::gauge(
+        "guard_split_promised_ratio",
+        "The share that the weights of the rollout promised the candidate, 0 to 1: of independent decisions, and of requests.",
+        &["service", "of"],
+    );
+    let mut got =
+        Family::gauge("guard_split_got_ratio", "The share that the candidate got of them, 0 to 1.", &["service", "of"]);
+    for (service, judged) in counters.judged() {
+        let Some(split) = &judged.split else { continue };
+        evidence.set(&[&service], split.evidence);
+        for (of, share) in [("decisions", split.decisions), ("requests", split.requests)] {
+            promised.set(&[&service, of], share.promised);
+            got.set(&[&service, of], share.got);
+        }
+    }
+    [evidence, promised, got]
 }
 
 fn ends(band: Band) -> impl Iterator<Item = (&'static str, f64)> {

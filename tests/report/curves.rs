@@ -81,6 +81,7 @@ fn finish(name: &str, environment: Side, course: Course, all: &[f64], seconds: V
         limits: vec![limit("p95", 60.0, latency.p95)],
         process: ProcessUse { cpu: 18.4, memory_peak_bytes: 61_341_696, open_files_peak: 214 },
         late: 3,
+        unjudged: Vec::new(),
         active: None,
     }
 }

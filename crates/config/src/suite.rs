@@ -244,10 +244,26 @@ pub enum LatencyLimit {
     OfActive(f64),
 }
 
+/// The largest share of requests that may fail.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum ErrorLimit {
+    /// In percent.
+    Fixed(f64),
+    /// So many times that of the active side under the same load in the same seconds, but see [`ErrorLimit::FLOOR`].
+    OfActive(f64),
+}
+
+impl ErrorLimit {
+    /// In percent: a limit that is compared with active's is never below this, nor below one request.
+    pub const FLOOR: f64 = 0.1;
+}
+
 impl LoadLimits {
     /// Whether a limit is compared with the active side.
     pub fn need_active(&self) -> bool {
-        [self.p50, self.p95, self.p99].iter().any(|limit| matches!(limit, Some(LatencyLimit::OfActive(_))))
+        let latencies = [self.p50, self.p95, self.p99];
+        latencies.iter().any(|limit| matches!(limit, Some(LatencyLimit::OfActive(_))))
+            || matches!(self.error_rate, Some(ErrorLimit::OfActive(_)))
     }
 }
 
@@ -257,8 +273,8 @@ pub struct LoadLimits {
     pub p50: Option<LatencyLimit>,
     pub p95: Option<LatencyLimit>,
     pub p99: Option<LatencyLimit>,
-    /// In percent; if there is none, no request may fail.
-    pub error_rate: Option<f64>,
+    /// If there is none, no request may fail.
+    pub error_rate: Option<ErrorLimit>,
     /// Successful responses per second.
     pub throughput: Option<f64>,
 }

@@ -10,6 +10,7 @@ pub mod levels;
 pub mod long_window;
 mod metric;
 pub mod outside_metric;
+pub mod sample_ratio;
 pub mod shape;
 pub mod trigger;
 pub mod window;
@@ -18,6 +19,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::guard::evidence::{CombinedEvidence, SERIOUS};
 use crate::guard::outside_metric::OutsideMetric;
+use crate::guard::sample_ratio::SampleRatioAction;
 use crate::guard::trigger::{INCIDENT, Metric, Trigger, TriggerAction, TriggerLevel, TriggerReading, usual_at_most};
 use crate::time::Millis;
 
@@ -31,6 +33,9 @@ pub struct GuardPolicy {
     /// Figures that other systems give. They are judged as their answers come, and not by [`judge`].
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub metrics: Vec<OutsideMetric>,
+    /// What is done if the split does not hold. It is judged as counts come, and not by [`judge`].
+    #[serde(default, skip_serializing_if = "SampleRatioAction::is_default")]
+    pub sample_ratio: SampleRatioAction,
 }
 
 /// How often the evidence may be wrong, and the time over which it spreads its stakes.
@@ -59,7 +64,7 @@ impl GuardPolicy {
     pub fn standard() -> GuardPolicy {
         let mut triggers = vec![Trigger { alone: true, ..Trigger::dead_candidate() }];
         triggers.extend(Trigger::defaults());
-        GuardPolicy { evidence: Some(EvidenceBudget::STANDARD), triggers, metrics: Vec::new() }
+        GuardPolicy { evidence: Some(EvidenceBudget::STANDARD), triggers, ..GuardPolicy::default() }
     }
 }
 

@@ -40,6 +40,7 @@ mod service_update;
 mod service_watch;
 pub mod shadow;
 mod shadow_gate;
+mod split_honesty;
 mod state;
 mod suite_gate;
 mod suite_run;
@@ -52,6 +53,7 @@ use strum::{EnumString, IntoStaticStr, VariantArray, VariantNames};
 
 use crate::guard::evidence::tape::EvidenceTape;
 use crate::guard::outside_metric::{FigureRecord, MeasuredFigures};
+use crate::guard::sample_ratio::SplitArrivals;
 use crate::guard::window::JudgedTotals;
 use crate::guard::{GuardPolicy, Judgement, Observation};
 use crate::rollout::freeze_window::FreezeWindow;
@@ -159,6 +161,8 @@ pub enum Event {
     Counted { service: String, routes: Vec<Option<[JudgedTotals; 2]>>, on_grid: bool },
     /// An operator's command.
     Command(OperatorCommand),
+    /// What the split of a live service has sent so far; `None` while it divides nobody.
+    Arrived { service: String, arrivals: Option<SplitArrivals> },
     /// A remark for the journal that changes nothing.
     Remarked(AuditRemark),
     /// The result of a preflight: a summary, or why it failed.
@@ -260,6 +264,9 @@ pub enum ChangeKind {
     /// Active is broken, by evidence that the candidate is better, and no longer is.
     ActiveBroken,
     ActiveBrokenOver,
+    /// The two sides do not get the shares that the weight promises, and get them again.
+    SampleRatio,
+    SampleRatioOver,
     /// A rollback waits for its target, and is no longer called for.
     RollbackHeld,
     RollbackDropped,
@@ -423,6 +430,7 @@ impl JournalChange {
             }
             ChangeKind::Warning
             | ChangeKind::Waiting
+            | ChangeKind::SampleRatio
             | ChangeKind::Caution
             | ChangeKind::Abort
             | ChangeKind::Monitoring

@@ -117,6 +117,9 @@ pub struct Decision {
     /// The hash of the client's key, from which its bucket is derived; `None` if it has no key or nobody looked.
     pub key: Option<u64>,
     pub why: DecisionReason,
+    /// The weight alone decided, and would have been followed either way: what both sides get of such requests is the
+    /// share that the weight promises.
+    pub by_weight: bool,
 }
 
 /// What decided.
@@ -193,6 +196,9 @@ pub fn decide(
         environment = environment.other();
         why = DecisionReason::Failover;
     }
+    let is_divided = matches!(why, DecisionReason::Bucket | DecisionReason::Draw);
+    // A page's version would have sent it to one side only, so what it leaves on the other is no share.
+    let by_weight = is_divided && choice.judged && page.is_none() && split.divides_freely();
     Ok(Decision {
         service: service_id,
         route: rules.route_id(route),
@@ -202,6 +208,7 @@ pub fn decide(
         pin: choice.pin && why != DecisionReason::Failover,
         key: choice.key,
         why,
+        by_weight,
     })
 }
 

@@ -18,6 +18,7 @@ mod refusal_reasons;
 mod rescue_budget;
 mod route_counters;
 mod sidecar_alarm;
+mod split_counters;
 mod suite_gauges;
 
 use std::collections::BTreeMap;
@@ -25,6 +26,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use judgement::traffic::Environment;
+use judgement::traffic::split::TrafficSplit;
 use parking_lot::Mutex;
 
 pub use check_gauges::CheckGauges;
@@ -42,6 +44,7 @@ pub use route_counters::{
     AttemptFailure, AttemptOutcome, LatencyTotals, ResponseClass, RouteCounters, RouteTotals, client_group,
 };
 pub use sidecar_alarm::SidecarAlarm;
+pub use split_counters::{SplitArrival, SplitCounters, SplitTally};
 pub use suite_gauges::SuiteGauges;
 
 /// A worker's index in every sharded counter.
@@ -57,6 +60,7 @@ pub struct Counters {
     turns: Mutex<BTreeMap<(String, String), Arc<OrdinalCounter>>>,
     budgets: Mutex<BTreeMap<String, Arc<RescueBudget>>>,
     keys: Mutex<BTreeMap<String, Arc<DistinctKeys>>>,
+    splits: split_counters::SplitRegister,
     mirrored: Mutex<BTreeMap<String, Arc<MirrorCounters>>>,
     rollbacks: Mutex<BTreeMap<(String, String), u64>>,
     judged: Mutex<BTreeMap<String, GuardGauges>>,
@@ -81,6 +85,7 @@ impl Counters {
             turns: Mutex::default(),
             budgets: Mutex::default(),
             keys: Mutex::default(),
+            splits: split_counters::SplitRegister::new(shards),
             mirrored: Mutex::default(),
             rollbacks: Mutex::default(),
             judged: Mutex::default(),
@@ -113,6 +118,16 @@ impl Counters {
     /// The sticky keys that a service's candidate has met.
     pub fn keys(&self, service: &str) -> Arc<DistinctKeys> {
         self.keys.lock().entry(service.to_owned()).or_default().clone()
+    }
+
+    /// Where the requests of this split are counted; `None` where the weight alone divides nobody.
+    pub fn split_tally(&self, service: &str, split: &TrafficSplit) -> Option<SplitTally> {
+        self.splits.tally(service, split)
+    }
+
+    /// What was counted for this split's rollout; `None` before its first weight.
+    pub fn split(&self, service: &str, split: &TrafficSplit) -> Option<Arc<SplitCounters>> {
+        self.splits.counted(service, split)
     }
 
     /// What has become of the copies of a service's requests.

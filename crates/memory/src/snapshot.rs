@@ -20,7 +20,7 @@ use rustls::ClientConfig;
 use rustls::pki_types::ServerName;
 
 use crate::counters::{
-    DistinctKeys, EndpointLimit, EndpointRest, MirrorCounters, OrdinalCounter, RescueBudget, RouteCounters,
+    DistinctKeys, EndpointLimit, EndpointRest, MirrorCounters, OrdinalCounter, RescueBudget, RouteCounters, SplitTally,
 };
 use crate::snapshot::gate_call::GateCall;
 use crate::snapshot::health_check::HealthCheck;
@@ -286,6 +286,8 @@ pub struct RoutingSnapshot {
     pub services: Arc<[Arc<ServedService>]>,
     /// By [`ServiceId`], then by [`Environment::index`].
     pub endpoints: Arc<[[Endpoints; 2]]>,
+    /// By [`ServiceId`]: where requests are counted that the weight alone divides.
+    pub tallies: Box<[Option<SplitTally>]>,
 }
 
 impl RoutingSnapshot {
@@ -296,7 +298,13 @@ impl RoutingSnapshot {
             table: RoutingTable::compile(Vec::new()),
             services: Arc::from([]),
             endpoints: Arc::from([]),
+            tallies: Box::default(),
         }
+    }
+
+    #[inline]
+    pub fn tally(&self, service: ServiceId) -> Option<&SplitTally> {
+        self.tallies.get(service.0 as usize)?.as_ref()
     }
 
     #[inline]

@@ -36,6 +36,7 @@ impl OpenIncidents {
             ChangeKind::CautionOver => only(ChangeKind::Caution),
             ChangeKind::SharedFateOver => only(ChangeKind::SharedFate),
             ChangeKind::ActiveBrokenOver => only(ChangeKind::ActiveBroken),
+            ChangeKind::SampleRatioOver => only(ChangeKind::SampleRatio),
             ChangeKind::RollbackDropped => only(ChangeKind::RollbackHeld),
             // The step that was waited for.
             ChangeKind::Step => only(ChangeKind::Waiting),

@@ -7,6 +7,7 @@ use std::sync::Arc;
 use config::{RoutingConfig, ServiceConfig};
 use judgement::rollout::{FilePremises, LoadedRule, LoadedService, SilentActive};
 use judgement::traffic::split::TrafficSplit;
+use judgement::traffic::sticky::StickyBy;
 use judgement::traffic::{Environment, RoutingTable};
 use memory::counters::Counters;
 use memory::snapshot::{Endpoints, FailureRules, OriginSettings, SentHost, ServedService};
@@ -185,6 +186,12 @@ impl CurrentRouting {
 
     pub fn endpoints(&self) -> Arc<[[Endpoints; 2]]> {
         self.endpoints.clone()
+    }
+
+    /// Where a service finds its clients' keys.
+    pub fn sticky(&self, service: &str) -> Option<&StickyBy> {
+        let place = *self.by_name.get(service)?;
+        self.table.services().nth(place).map(|(_, rules, _)| &rules.sticky)
     }
 
     pub fn serving(&self, service: &str) -> Option<&Arc<ServedService>> {

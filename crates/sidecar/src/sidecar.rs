@@ -20,8 +20,8 @@ use judgement::guard::outside_metric::MeasuredFigures;
 use judgement::rollout::gates::{GateAnswer, GateRequest};
 use judgement::rollout::release::Release;
 use judgement::rollout::{
-    Announcement, AnnouncementLevel, ChangeKind, Component, Effect, Event, GuardInsight, JournalChange, MetricRequest,
-    OperatorCommand, RolloutError, RuntimeOverrides, State,
+    Announcement, AnnouncementLevel, ChangeKind, Component, DurableState, Effect, Event, GuardInsight, JournalChange,
+    MetricRequest, OperatorCommand, RolloutError, RuntimeOverrides, State,
 };
 use judgement::time::Millis;
 use judgement::traffic::Environment;
@@ -30,6 +30,8 @@ use memory::clock;
 use memory::counters::{Counters, count, set};
 use memory::snapshot::{RoutingSnapshot, SnapshotPublisher};
 
+/// It is looked this often whether splits hold: unlike failures, that hurts nobody, and reads many counters.
+const ARRIVALS: Millis = Millis(250);
 /// Inputs that wait for the sidecar. Each is an operator's command, a reload, a change in DNS or the one wake-up that
 /// the alarm lets through, so hundreds at once mean that something is broken.
 const QUEUE: usize = 256;
@@ -51,6 +53,8 @@ pub struct Sidecar {
     /// The last entry recorded, which an announcement of the same number carries along.
     recorded: Option<Arc<JournalEntry>>,
     work: WorkQueues,
+    /// When it was last looked whether splits hold.
+    arrivals_seen: Millis,
     /// After a panic: ticks no longer judge, and operators can still give commands.
     frozen: bool,
 }
@@ -82,6 +86,7 @@ impl Sidecar {
             news,
             recorded: None,
             work: WorkQueues::default(),
+            arrivals_seen: Millis::ZERO,
             frozen: false,
         }
     }
@@ -213,12 +218,19 @@ impl Sidecar {
         }
         self.apply(Event::Aged, now);
         let live: Vec<String> = self.state.live().map(str::to_owned).collect();
+        let counts_arrivals = on_grid && now.since(self.arrivals_seen) >= ARRIVALS;
+        if counts_arrivals {
+            self.arrivals_seen = now;
+        }
         for service in &live {
             let Some(serving) = self.placed.serving(service) else { continue };
             let active = self.state.active_of(service).unwrap_or(Environment::Blue);
             let routes = checked(self.readings.read(now, active, serving), self.counters.health_failures(service));
             let event = Event::Counted { service: service.clone(), routes, on_grid };
             self.apply(event, now);
+            if counts_arrivals {
+                self.see_arrivals(service, now);
+            }
             self.show(service);
             if on_grid {
                 let waits = self.state.waits(service);
@@ -226,6 +238,15 @@ impl Sidecar {
             }
         }
         self.readings.keep(&live);
+    }
+
+    /// Reads what the split of a service has sent.
+    fn see_arrivals(&mut self, service: &str, now: Millis) {
+        let Some(split) = self.state.split(service) else { return };
+        let Some(sticky) = self.placed.sticky(service).cloned() else { return };
+        let counted = self.counters.split(service, &split);
+        let arrivals = counted.map(|counted| counted.arrivals(sticky));
+        self.apply(Event::Arrived { service: service.to_owned(), arrivals }, now);
     }
 
     /// Puts a routing file in force as a whole, and publishes it.
@@ -346,16 +367,21 @@ impl Sidecar {
 
     fn publish(&mut self) {
         let split_of = |name: &str| self.state.split(name).unwrap_or(TrafficSplit::resting(Environment::Blue));
+        let table = self.placed.table(split_of);
+        let services = table.services();
+        let tallies = services.map(|(_, rules, split)| self.counters.split_tally(&rules.name, split)).collect();
         self.publisher.publish(RoutingSnapshot {
             generation: self.state.generation(),
-            table: self.placed.table(split_of),
+            table,
             services: self.placed.services(),
             endpoints: self.placed.endpoints(),
+            tallies,
         });
     }
 
     fn show(&self, service: &str) {
         let (shown, ledger) = (self.state.shown(service), self.state.ledger(service));
+        let split = self.state.split_reading(service).cloned();
         self.counters.judge(service, |judged| {
             if let Some(shown) = shown {
                 judged.shown.clone_from(shown);
@@ -363,6 +389,7 @@ impl Sidecar {
             if let Some(ledger) = ledger {
                 judged.ledger = ledger;
             }
+            judged.split.clone_from(&split);
         });
     }
 
@@ -379,8 +406,10 @@ impl Sidecar {
             self.count_rollback(&change);
         }
         if let Some(release) = change.after.as_ref().and_then(|after| after.release.as_ref()) {
+            let is_judged = change.after.as_ref().is_some_and(DurableState::is_judged);
             self.counters.judge(&change.service, |judged| {
                 judged.phase = Some(release.phase);
+                judged.split = judged.split.take().filter(|_| is_judged);
                 if !release.phase.is_under_way() {
                     judged.waiting.clear();
                 }

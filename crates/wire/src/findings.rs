@@ -100,6 +100,9 @@ pub struct LoadResult {
     /// The distribution of latencies: upper bounds in milliseconds, ascending, each with its count.
     pub histogram: Vec<(f64, u64)>,
     pub limits: Vec<LimitResult>,
+    /// Limits that were not judged: they compare with active, and this is active itself.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub unjudged: Vec<String>,
     /// Resources that this process used meanwhile, including the proxy's own work.
     pub process: ProcessUse,
     /// Requests that started more than 10 ms late because this machine or the users were busy.

@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
-use super::{ComparedSides, Side};
+use super::{ComparedSides, Side, SplitShares};
 use judgement::guard::evidence::grouped;
 use judgement::rollout::FigureView;
 use judgement::rollout::gate_hook::GateHook;
@@ -193,6 +193,9 @@ pub struct GuardSummary {
     /// How the two sides differ at the present weight; `null` if nothing is being judged.
     #[serde(default)]
     pub compared: Option<ComparedSides>,
+    /// Whether both sides get the shares that the weight promises; `null` if that is not judged.
+    #[serde(default)]
+    pub split: Option<SplitShares>,
     /// The figures of other systems that the guard judges too.
     #[serde(default)]
     pub metrics: Vec<MetricFigure>,
@@ -316,12 +319,25 @@ impl From<GuardView> for GuardSummary {
             caution,
             subject,
             compared,
+            split,
             metrics,
         } = view;
         let subject = subject.into();
-        let compared = compared.map(ComparedSides::from);
+        let (compared, split) = (compared.map(ComparedSides::from), split.map(SplitShares::from));
         let (verdict, metrics) = (verdict.map(str::to_owned), metrics.into_iter().map(MetricFigure::from).collect());
-        GuardSummary { monitoring, verdict, why, evidence, threshold, resolution, caution, subject, compared, metrics }
+        GuardSummary {
+            monitoring,
+            verdict,
+            why,
+            evidence,
+            threshold,
+            resolution,
+            caution,
+            subject,
+            compared,
+            split,
+            metrics,
+        }
     }
 }
 

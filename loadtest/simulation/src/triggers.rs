@@ -76,7 +76,7 @@ impl LimitedTraffic<'_> {
 
 /// Whether the trigger rolls back within so many times its `for`.
 pub fn fires(trigger: &Trigger, rate: f64, times: f64, dice: Dice) -> bool {
-    let policy = GuardPolicy { evidence: None, triggers: vec![trigger.clone()], metrics: Vec::new() };
+    let policy = GuardPolicy { triggers: vec![trigger.clone()], ..GuardPolicy::default() };
     let mut state = State::default();
     let loaded = LoadedService {
         ask: SplitRequest { active: Some(Environment::Blue), weight: Some(weight(SHARE)) },

@@ -40,7 +40,7 @@ pub fn policy(source: &mut SourceFile, typed: Option<&At<GuardFile>>, rescue: bo
     named.extend(more);
     Trigger::share_warn_levels(&mut named);
     triggers.extend(named);
-    GuardPolicy { evidence, triggers, metrics: Vec::new() }
+    GuardPolicy { evidence, triggers, metrics: Vec::new(), sample_ratio: word(&guard.sample_ratio).unwrap_or_default() }
 }
 
 pub fn trigger(source: &mut SourceFile, typed: &At<TriggerFile>) -> Option<Trigger> {

@@ -10,6 +10,7 @@ use crate::file::values::{
     QueryName, RuleMethod, RuleRegex, Share, Size, StatusRange, TriggerLimit, TunnelStay, Version, Whole, Word, one_of,
 };
 use crate::file::{At, EditsFile, HealthFile, MetricFile, MirrorFile, OneOrMany, RolloutFile};
+use judgement::guard::sample_ratio::SampleRatioAction;
 use judgement::guard::trigger::{Metric, TriggerAction};
 use judgement::traffic::Environment;
 
@@ -490,6 +491,10 @@ pub struct GuardFile {
     /// Roll back at once if the candidate fails nearly every request and there is nothing to compare it with.
     #[schemars(extend("default" = true))]
     pub dead_candidate: Option<bool>,
+    /// What is done if the two sides do not get the shares that the weight promises, by odds of 1,000 : 1. "hold": it is told,
+    /// and the rollout stays on its step while it lasts. "warn": it is told. "off": it is not looked at.
+    #[schemars(extend("default" = "warn"))]
+    pub sample_ratio: Option<At<Word<SampleRatioAction>>>,
     /// Thresholds. Naming one replaces all the default triggers.
     pub trigger: Vec<At<TriggerFile>>,
     /// Figures of other systems that must be good before a step ends, and that can roll a version back.

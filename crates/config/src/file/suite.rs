@@ -6,7 +6,9 @@ use schemars::{JsonSchema, Schema, SchemaGenerator};
 use serde::Deserialize;
 use serde::de::Deserializer;
 
-use crate::file::values::{DataToleranceFile, Duration, LatencyBound, Percent, Rate, Tolerance, Whole, Word, one_of};
+use crate::file::values::{
+    DataToleranceFile, Duration, ErrorBound, LatencyBound, Percent, Rate, Tolerance, Whole, Word, one_of,
+};
 use crate::file::{At, OneOrMany};
 use crate::suite::{Profile, Via};
 
@@ -256,9 +258,10 @@ pub struct LoadLimitsFile {
     pub p95: Option<At<LatencyBound>>,
     /// The 99th percentile of the latency, like p50.
     pub p99: Option<At<LatencyBound>>,
-    /// The percentage of requests that may fail.
+    /// The percentage of requests that may fail, or so many times that of the active side under the same load in the same
+    /// seconds, such as "1.2 x active": at least 0.1 %, and at least one request.
     #[schemars(extend("default" = 0))]
-    pub error_rate: Option<At<Percent>>,
+    pub error_rate: Option<At<ErrorBound>>,
     /// The lowest rate of successful responses.
     pub throughput: Option<At<Rate>>,
 }

@@ -20,9 +20,9 @@ use serde::de::{Deserializer, IntoDeserializer, SeqAccess, Visitor};
 pub use number::{FiniteNumber, Percent, Rate, Share, Tolerance, Whole, shown};
 pub use status::StatusRange;
 pub use text::{
-    CookieDomain, CookieName, CookiePath, Duration, HeaderField, HostChoice, HostName, LatencyBound, ListenAddress,
-    Network, OriginUrl, PathPattern, QueryName, REGEX, RuleMethod, RuleRegex, Size, SuiteName, TokenExpiry,
-    TriggerLimit, TrustedProxies, TunnelStay, Version, Window, header, origin, regex_in_words,
+    CookieDomain, CookieName, CookiePath, Duration, ErrorBound, HeaderField, HostChoice, HostName, LatencyBound,
+    ListenAddress, Network, OriginUrl, PathPattern, QueryName, REGEX, RuleMethod, RuleRegex, Size, SuiteName,
+    TokenExpiry, TriggerLimit, TrustedProxies, TunnelStay, Version, Window, header, origin, regex_in_words,
 };
 pub use tolerance::{ColumnToleranceFile, DataToleranceFile};
 pub use word::Word;

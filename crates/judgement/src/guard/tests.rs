@@ -9,7 +9,7 @@ use crate::time::Millis;
 fn triggers_alone() -> GuardPolicy {
     let mut triggers = vec![Trigger::dead_candidate()];
     triggers.extend(Trigger::defaults());
-    GuardPolicy { evidence: None, triggers, metrics: Vec::new() }
+    GuardPolicy { triggers, ..GuardPolicy::default() }
 }
 
 fn failing(answers: u64, failed: u64) -> WindowSample {

@@ -3,6 +3,7 @@
 use serde::Serialize;
 
 use crate::guard::GuardPolicy;
+use crate::guard::sample_ratio::SplitReading;
 use crate::rollout::SplitRequest;
 use crate::rollout::durable_state::{DeployFreeze, DurableState};
 use crate::rollout::figure_history::OutsideFigures;
@@ -44,6 +45,8 @@ pub(super) struct ServiceState {
     /// By [`Environment::index`]: a check that rolls back fails.
     pub(super) failing: [bool; 2],
     pub(super) watch: Option<ServiceWatch>,
+    /// Whether the split holds, while that is judged.
+    pub(super) split: Option<SplitReading>,
     /// For the current rollout, or for the last one until its last request has ended.
     pub(super) book: Option<OpenLedger>,
     pub(super) clocked: StepClock,
@@ -82,6 +85,7 @@ impl ServiceState {
             ask: None,
             failing: [false; 2],
             watch: None,
+            split: None,
             book: None,
             clocked: StepClock::default(),
             ordered: None,
@@ -131,6 +135,7 @@ impl ServiceState {
     /// Ends the watch, and soon the ledger: what they saw is not part of the next attempt.
     pub(super) fn end_watch(&mut self, now: Millis, verdict: bool) {
         self.watch = None;
+        self.split = None;
         self.news.end_watch();
         if let Some(book) = &mut self.book {
             book.close(now, verdict);
@@ -205,6 +210,10 @@ pub enum WaitReason {
     Suites {
         names: Vec<String>,
     },
+    /// For a split that gives the two sides the shares that the weight promises.
+    SampleRatio {
+        because: String,
+    },
     /// For copies of clients' requests that are answered alike.
     Mirror {
         because: String,
@@ -221,7 +230,7 @@ pub enum WaitReason {
 }
 
 impl WaitReason {
-    pub const NAMES: [&str; 13] = [
+    pub const NAMES: [&str; 14] = [
         "preflight",
         "bake",
         "requests",
@@ -229,6 +238,7 @@ impl WaitReason {
         "metric",
         "gate",
         "suites",
+        "sample_ratio",
         "mirror",
         "rollback",
         "approval",
@@ -247,6 +257,7 @@ impl WaitReason {
             WaitReason::Metric { .. } => "metric",
             WaitReason::Gate { .. } => "gate",
             WaitReason::Suites { .. } => "suites",
+            WaitReason::SampleRatio { .. } => "sample_ratio",
             WaitReason::Mirror { .. } => "mirror",
             WaitReason::Rollback { .. } => "rollback",
             WaitReason::Approval => "approval",
@@ -276,6 +287,7 @@ impl std::fmt::Display for WaitReason {
             | WaitReason::Gate { because, .. }
             | WaitReason::Mirror { because }
             | WaitReason::Rollback { because } => f.write_str(because),
+            WaitReason::SampleRatio { because } => write!(f, "a split that holds: {because}"),
             WaitReason::Suites { names } => f.write_str(&suites(names)),
             WaitReason::Approval => f.write_str("approval"),
             WaitReason::Frozen => f.write_str("frozen"),
@@ -388,6 +400,7 @@ impl ServiceState {
         if !self.durable.unwatched {
             all.extend(self.verdict_wanting().map(|because| WaitReason::Verdict { because }));
             all.extend(self.figures_wanted(now));
+            all.extend(self.split_wanting());
         }
         all
     }

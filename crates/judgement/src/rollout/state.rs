@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use crate::guard::sample_ratio::SplitReading;
 use crate::rollout::gate_hook::GateHook;
 use crate::rollout::journal_entries::told;
 use crate::rollout::ledger::{OpenLedger, RolloutLedger};
@@ -124,6 +125,11 @@ impl State {
         self.services.get(service)?.watch.as_ref().map(ServiceWatch::shown)
     }
 
+    /// Whether the split of a live service holds; `None` if that is not judged.
+    pub fn split_reading(&self, service: &str) -> Option<&SplitReading> {
+        self.services.get(service)?.split.as_ref()
+    }
+
     /// The names of what the rollout of a service waits for, at the last tick.
     pub fn waits(&self, service: &str) -> &[&'static str] {
         self.services.get(service).map_or(&[], |service| &service.waits)
@@ -177,6 +183,9 @@ impl State {
             }
             Event::Counted { service, routes, on_grid } => {
                 Ok(self.update(&service, now, |mut service| service.count(&routes, on_grid)))
+            }
+            Event::Arrived { service, arrivals } => {
+                Ok(self.update(&service, now, |mut service| service.arrived(arrivals.as_ref())))
             }
             Event::Command(command) => self.command(command, now),
             Event::Aged => Ok(self.age(now)),

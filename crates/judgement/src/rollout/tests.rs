@@ -344,7 +344,7 @@ fn a_raised_weight_is_no_drop_in_throughput() {
     let file = |weight: f64| {
         Event::Loaded(vec![LoadedService {
             ask: SplitRequest { active: None, weight: Some(percent(weight)) },
-            policy: GuardPolicy { evidence: None, triggers: vec![trigger.clone()], metrics: Vec::new() },
+            policy: GuardPolicy { triggers: vec![trigger.clone()], ..GuardPolicy::default() },
             ..LoadedService::standard("shop")
         }])
     };

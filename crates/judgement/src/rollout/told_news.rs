@@ -15,6 +15,7 @@ pub(super) struct WaitingNews {
     pub caution: Episode,
     pub shared: Episode,
     pub broken_active: Episode,
+    pub sample_ratio: Episode,
 }
 
 /// What has been told of one step of a rollout.
@@ -67,6 +68,6 @@ impl Episode {
 impl WaitingNews {
     /// What the watch saw has an end with it.
     pub fn end_watch(&mut self) {
-        (self.caution, self.shared, self.broken_active) = Default::default();
+        (self.caution, self.shared, self.broken_active, self.sample_ratio) = Default::default();
     }
 }

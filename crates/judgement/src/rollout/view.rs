@@ -3,6 +3,7 @@
 use serde::Serialize;
 
 use crate::guard::comparison::SidesCompared;
+use crate::guard::sample_ratio::SplitReading;
 use crate::guard::{GuardPolicy, Verdict};
 use crate::rollout::gates::{GateView, RolloutGate};
 use crate::rollout::held_rollback::HELD;
@@ -115,6 +116,8 @@ pub struct GuardView {
     pub subject: Environment,
     /// How it and the other side differ at the present weight, if they are judged.
     pub compared: Option<SidesCompared>,
+    /// Whether both sides get the shares that the weight promises, if that is judged.
+    pub split: Option<SplitReading>,
     /// Figures from elsewhere.
     pub metrics: Vec<FigureView>,
 }
@@ -211,6 +214,7 @@ impl ServiceState {
             caution: shown.is_some_and(|shown| shown.cautious),
             subject: durable.subject(),
             compared: shown.map(|shown| shown.compared),
+            split: self.split.clone(),
             metrics: self.figure_views(now),
         }
     }

@@ -145,7 +145,9 @@ impl ServiceUpdate<'_> {
         let mut effects = Vec::new();
         let active = news.broken_active.is_over(now);
         let active = active.then_some((ChangeKind::ActiveBrokenOver, "active no longer fails more than the candidate"));
-        for (kind, why) in [caution, shared, active].into_iter().flatten() {
+        let split = news.sample_ratio.is_over(now);
+        let split = split.then_some((ChangeKind::SampleRatioOver, "the two sides get the shares that were promised"));
+        for (kind, why) in [caution, shared, active, split].into_iter().flatten() {
             let note = ChangeNote::by(Component::Guard, kind, format!("{why}: calm for {CALM}"));
             let mut change = self.change(note, None);
             change.ledger = self.ledger();

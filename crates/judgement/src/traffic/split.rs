@@ -169,6 +169,16 @@ impl TrafficSplit {
             pages: [None, None],
         }
     }
+
+    /// Whether the weight divides the clients of a rollout among the two sides.
+    pub fn divides(&self) -> bool {
+        !self.weight.is_zero() && self.weight < Weight::FULL && !self.mirrored && !self.stopped
+    }
+
+    /// Whether it does, and nothing sends one side's clients elsewhere at the moment.
+    pub(super) fn divides_freely(&self) -> bool {
+        self.divides() && !self.standing && self.up == [true, true]
+    }
 }
 
 /// Whether the `ordinal`-th request without a key goes to the candidate.

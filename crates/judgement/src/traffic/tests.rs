@@ -572,3 +572,45 @@ proptest::proptest! {
         }
     }
 }
+
+#[test]
+fn what_the_weight_alone_divides_is_marked_on_both_sides_alike() {
+    let mut shop = service("shop", &[]);
+    shop.sticky = StickyBy::Header(FieldName::parse("x-user").unwrap());
+    shop.skew = Some(SkewBy { header: FieldName::parse("x-page").ok(), ..SkewBy::default() });
+    shop.rules = vec![rule("beta", vec![header_is("x-beta", "1")], RuleTarget::Candidate)];
+    let half = at_weight(50.0);
+    let pages = [Some("1".into()), Some("2".into())];
+    let marked = |split: &TrafficSplit, ask: Ask| {
+        let table = RoutingTable::compile(vec![(shop.clone(), split.clone())]);
+        let decisions = (0..64).map(|user| ask.clone().with("host", "x").with("x-user", &format!("{user}")).of(&table));
+        let marked: Vec<Decision> = decisions.filter(|decision| decision.by_weight).collect();
+        [false, true].map(|candidate| marked.iter().filter(|decision| decision.candidate == candidate).count())
+    };
+    let [active, candidate] = marked(&half, get("/"));
+    assert!(active + candidate == 64 && candidate > 16 && active > 16, "{active} {candidate}");
+    let keyless = get("/").with("host", "x").of(&RoutingTable::compile(vec![(shop.clone(), half.clone())]));
+    assert_eq!((keyless.why, keyless.by_weight), (DecisionReason::Draw, true));
+
+    for (why, split, ask) in [
+        ("a rule", half.clone(), get("/").with("x-beta", "1")),
+        ("active's page", TrafficSplit { pages: pages.clone(), ..half.clone() }, get("/").with("x-page", "1")),
+        ("the candidate's page", TrafficSplit { pages, ..half.clone() }, get("/").with("x-page", "2")),
+        ("a standstill", TrafficSplit { standing: true, ..half.clone() }, get("/")),
+        ("caution", TrafficSplit { cautious: true, ..half.clone() }, post("/")),
+        ("active is down", TrafficSplit { up: [false, true], ..half.clone() }, get("/")),
+        ("the candidate is down", TrafficSplit { up: [true, false], ..half.clone() }, get("/")),
+        ("another route", TrafficSplit { only: Some(vec![1]), ..half.clone() }, get("/")),
+        ("the holdback", TrafficSplit { mirrored: true, ..half.clone() }, get("/")),
+        ("a stop", TrafficSplit { stopped: true, ..half.clone() }, get("/")),
+        ("no weight", at_weight(0.0), get("/")),
+        ("all of it", at_weight(100.0), get("/")),
+    ] {
+        assert_eq!(marked(&split, ask), [0, 0], "{why}");
+    }
+    assert_eq!(
+        marked(&TrafficSplit { cautious: true, ..half }, get("/")),
+        [active, candidate],
+        "what could be rescued"
+    );
+}

@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use judgement::guard::Verdict;
 use judgement::guard::evidence::{CombinedEvidence, MeterKind};
 use judgement::guard::outside_metric::{MeasuredFigures, OutsideMetric};
+use judgement::guard::sample_ratio::SplitReading;
 use judgement::rollout::gates::{GateRequest, RolloutGate};
 use judgement::rollout::ledger::RolloutLedger;
 use judgement::rollout::release::RolloutPhase;
@@ -16,6 +17,8 @@ use judgement::rollout::{GuardReading, MetricRequest};
 pub struct GuardGauges {
     pub shown: GuardReading,
     pub ledger: RolloutLedger,
+    /// Whether the split holds, while that is judged.
+    pub split: Option<SplitReading>,
     /// How often caution has begun.
     pub cautions: u64,
     /// The phase of the last version that was deployed.

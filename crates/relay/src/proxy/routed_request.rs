@@ -14,7 +14,7 @@ use judgement::traffic::{Decision, DecisionReason, Environment, RouteId};
 use memory::clock;
 use memory::counters::{
     AttemptFailure, AttemptOutcome, Counters, EndpointLimit, EndpointSlot, ResponseClass, RouteCounters, Shard,
-    client_group,
+    SplitArrival, client_group,
 };
 use memory::snapshot::{
     Endpoint, FailureRules, HeaderEdits, RoutingSnapshot, ServedService, SharedSnapshot, StatusMeaning,
@@ -47,6 +47,8 @@ pub struct RoutedRequest {
     pub unseen: bool,
     /// Its cohort has counted it as sent, and not yet as ended.
     in_flight: bool,
+    /// As what the split has counted it, until it has ended.
+    arrival: Option<SplitArrival>,
 }
 
 /// A tunnel that is counted.
@@ -111,6 +113,7 @@ impl RoutedRequest {
             aborted: false,
             unseen: false,
             in_flight: false,
+            arrival: None,
         }
     }
 
@@ -218,6 +221,9 @@ impl RoutedRequest {
         }
         if let (true, true, Some(key)) = (candidate, judged, key) {
             serving.keys.note(self.snapshot.table.service(service).1.rollout, key);
+        }
+        if let Some(tally) = self.snapshot.tally(service).filter(|_| self.decision.by_weight) {
+            self.arrival = tally.sent(shard, candidate, key);
         }
     }
 
@@ -414,6 +420,13 @@ impl RoutedRequest {
             (_, failure, 0) => (ResponseClass::None, failure.or(Some(AttemptFailure::Reset))),
             (_, failure, status) => (ResponseClass::of_status(status), failure),
         };
+        // The first attempt that ends is the one that the split has sent.
+        if let Some(arrival) = self.arrival.take()
+            && class == ResponseClass::Aborted
+            && let Some(tally) = self.snapshot.tally(self.decision.service)
+        {
+            tally.left(shard, arrival);
+        }
         let Decision { environment: first, judged: is_judged, .. } = self.decision;
         let judged = is_judged && !self.is_rescued();
         let upstream_micros = self.current.upstream_micros();
@@ -461,6 +474,7 @@ mod tests {
         let table = placed.table(|_| split.clone());
         Rc::new(Arc::new(RoutingSnapshot {
             generation: 1,
+            tallies: Box::from([counters.split_tally("shop", split)]),
             table,
             services: placed.services(),
             endpoints: placed.endpoints(),

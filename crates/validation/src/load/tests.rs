@@ -9,7 +9,7 @@ use tokio::net::TcpListener;
 use tokio::time::sleep;
 
 use super::*;
-use config::suite::{Body, Expect, LatencyLimit, LoadLimits, Profile, SuiteRequest};
+use config::suite::{Body, ErrorLimit, Expect, LatencyLimit, LoadLimits, Profile, SuiteRequest};
 use judgement::time::Millis;
 use memory::snapshot::Endpoint;
 use wire::Side;
@@ -190,7 +190,7 @@ async fn a_limit_that_does_not_hold_is_named() {
         p50: Some(LatencyLimit::Fixed(Millis(5))),
         p95: Some(LatencyLimit::Fixed(Millis(20_000))),
         p99: None,
-        error_rate: Some(5.0),
+        error_rate: Some(ErrorLimit::Fixed(5.0)),
         throughput: Some(95.0),
     };
     let result = ran(&load, &origin).await;
@@ -204,7 +204,7 @@ async fn a_limit_that_does_not_hold_is_named() {
     assert!(why.contains("ms, over the limit of 5.00ms; "), "{why}");
     assert!(why.contains(" requests per second succeeded, fewer than 95.0"), "{why}");
 
-    load.limits = LoadLimits { error_rate: Some(10.0), ..LoadLimits::default() };
+    load.limits = LoadLimits { error_rate: Some(ErrorLimit::Fixed(10.0)), ..LoadLimits::default() };
     let origin = Origin::new(|n| (Duration::ZERO, if n.is_multiple_of(10) { 503 } else { 200 })).await;
     assert_eq!(ran(&load, &origin).await.why, None);
     load.limits = LoadLimits::default();
@@ -367,4 +367,37 @@ async fn a_limit_of_active_is_compared_in_the_same_seconds() {
 
     let itself = run_on(&slower, None).await;
     assert_eq!((itself.outcome, itself.limits.len()), (Outcome::Passed, 1), "active is compared with nothing");
+    assert_eq!(itself.unjudged, ["p95"]);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 1)]
+async fn a_limit_of_actives_errors_counts_the_same_seconds_and_needs_something_to_compare_with() {
+    let failing = async |every: u64| {
+        Origin::new(move |number| (Duration::ZERO, if number.is_multiple_of(every) { 500 } else { 200 })).await
+    };
+    let (tenth, alike) = (failing(10).await, failing(10).await);
+    let (fifth, all) = (failing(5).await, failing(1).await);
+    let mut load = steady(100.0, 1000, 10);
+    load.limits = LoadLimits { error_rate: Some(ErrorLimit::OfActive(1.5)), ..LoadLimits::default() };
+    let run_on = async |origin: &Origin, active: Option<&Origin>| {
+        let active = active.map(|active| TestTarget { side: Side::Blue, ..target(active.port) });
+        run(&load, &target(origin.port), active.as_ref(), &Variables::default(), &ProgressTracker::default()).await
+    };
+    let same = run_on(&tenth, Some(&alike)).await;
+    assert_eq!((same.outcome, same.why.as_deref()), (Outcome::Passed, None));
+    let worse = run_on(&fifth, Some(&tenth)).await.why.unwrap();
+    assert!(
+        worse.starts_with("20.0 % of the requests failed, over 15.0 %, which is 1.5 times active's 10.0 %"),
+        "{worse}"
+    );
+    let nothing = run_on(&tenth, Some(&all)).await.why.unwrap();
+    assert!(
+        nothing.starts_with("error_rate has nothing to be compared with: active failed all of its requests"),
+        "{nothing}"
+    );
+    let itself = run_on(&fifth, None).await;
+    assert_eq!(
+        (itself.outcome, itself.limits.len(), itself.unjudged),
+        (Outcome::Passed, 0, vec!["error_rate".to_owned()])
+    );
 }

@@ -3,7 +3,8 @@
 use crate::load::latency::quantile_ms;
 use crate::load::schedule::{STRESS_STEPS, stress_rate};
 use crate::load::tally::{LoadSection, LoadTally, percent};
-use config::suite::{LatencyLimit, LoadLimits, LoadTest, Profile};
+use config::suite::{ErrorLimit, LatencyLimit, LoadLimits, LoadTest, Profile};
+use hdrhistogram::Histogram;
 use judgement::time::Millis;
 use wire::{LimitResult, RelativeLimit};
 
@@ -20,8 +21,25 @@ const GROWTH_BYTES: u64 = 64 << 20;
 #[derive(Debug)]
 pub struct LoadVerdict {
     pub limits: Vec<LimitResult>,
+    /// Limits that were not judged, because they compare active with itself.
+    pub unjudged: Vec<String>,
     /// `None`: all of them held.
     pub why: Option<String>,
+}
+
+/// What the active side made of the same load, or of a part of it.
+#[derive(Clone, Copy)]
+struct ActiveFigures<'a> {
+    latency: &'a Histogram<u64>,
+    requests: u64,
+    failed: u64,
+}
+
+impl ActiveFigures<'_> {
+    /// Whether it answered any request as it should.
+    const fn is_something(&self) -> bool {
+        self.failed < self.requests
+    }
 }
 
 /// `active`: the active side's results, for limits that are compared with it; without them those do not count. `memory`: this
@@ -29,11 +47,15 @@ pub struct LoadVerdict {
 pub fn judge(load: &LoadTest, tally: &LoadTally, active: Option<&LoadTally>, memory: &[u64]) -> LoadVerdict {
     if tally.requests == 0 {
         let why = "no request was due: the rate is too low or the load too short".to_owned();
-        return LoadVerdict { limits: Vec::new(), why: Some(why) };
+        return LoadVerdict { limits: Vec::new(), unjudged: Vec::new(), why: Some(why) };
     }
-    let reference = active.map(|active| |quantile| quantile_ms(&active.latency, quantile));
+    let reference = active.map(|active| {
+        let LoadTally { latency, requests, failed, .. } = active;
+        ActiveFigures { latency, requests: *requests, failed: *failed }
+    });
     let own = |quantile| quantile_ms(&tally.latency, quantile);
-    let mut limits = limits_of(&load.limits, tally.error_rate(), own, reference);
+    let mut limits = limits_of(&load.limits, (tally.failed, tally.requests), own, reference);
+    let unjudged = if active.is_none() { of_active(&load.limits) } else { Vec::new() };
     if let Some(limit) = load.limits.throughput {
         let found = tally.throughput();
         limits.push(LimitResult { what: "throughput".to_owned(), limit, found, held: found >= limit, relative: None });
@@ -54,25 +76,64 @@ pub fn judge(load: &LoadTest, tally: &LoadTally, active: Option<&LoadTally>, mem
         why.extend(limits.iter().filter(|limit| !limit.held).map(sentence));
     }
     let why = (!why.is_empty()).then(|| format!("{}{}", why.join("; "), beside(tally)));
-    LoadVerdict { limits, why }
+    LoadVerdict { limits, unjudged, why }
+}
+
+/// The limits that are compared with active's figures.
+fn of_active(limits: &LoadLimits) -> Vec<String> {
+    let is_relative = |limit: Option<LatencyLimit>| matches!(limit, Some(LatencyLimit::OfActive(_)));
+    let all = [
+        ("error_rate", matches!(limits.error_rate, Some(ErrorLimit::OfActive(_)))),
+        ("p50", is_relative(limits.p50)),
+        ("p95", is_relative(limits.p95)),
+        ("p99", is_relative(limits.p99)),
+    ];
+    all.into_iter().filter(|(_, relative)| *relative).map(|(what, _)| what.to_owned()).collect()
+}
+
+/// `None`: nothing is compared with itself.
+fn error_limit(
+    limits: &LoadLimits,
+    failed: u64,
+    requests: u64,
+    active: Option<ActiveFigures<'_>>,
+) -> Option<LimitResult> {
+    let found = percent(failed, requests);
+    let result = |limit: f64, relative| LimitResult {
+        what: "error_rate".to_owned(),
+        limit,
+        found,
+        held: found <= limit,
+        relative,
+    };
+    match (limits.error_rate, active) {
+        (None, _) => Some(result(0.0, None)),
+        (Some(ErrorLimit::Fixed(most)), _) => Some(result(most, None)),
+        (Some(ErrorLimit::OfActive(times)), Some(of)) => {
+            let active = percent(of.failed, of.requests);
+            // One request that fails by chance proves nothing where active has failed none.
+            let most = (times * active).max(ErrorLimit::FLOOR).max(percent(1, requests));
+            let result = result(most, Some(RelativeLimit { times, active }));
+            Some(LimitResult { held: result.held && of.is_something(), ..result })
+        }
+        (Some(ErrorLimit::OfActive(_)), None) => None,
+    }
 }
 
 /// Errors first: if requests fail, the latencies of the others matter less.
 fn limits_of(
     limits: &LoadLimits,
-    error_rate: f64,
+    (failed, requests): (u64, u64),
     quantile: impl Fn(f64) -> f64,
-    active: Option<impl Fn(f64) -> f64>,
+    active: Option<ActiveFigures<'_>>,
 ) -> Vec<LimitResult> {
-    let most = limits.error_rate.unwrap_or(0.0);
-    let held = error_rate <= most;
-    let mut all =
-        vec![LimitResult { what: "error_rate".to_owned(), limit: most, found: error_rate, held, relative: None }];
+    let mut all: Vec<LimitResult> = error_limit(limits, failed, requests, active).into_iter().collect();
     for (what, limit, at) in [("p50", limits.p50, 0.5), ("p95", limits.p95, 0.95), ("p99", limits.p99, 0.99)] {
-        let (limit, relative) = match (limit, &active) {
+        let (limit, relative) = match (limit, active) {
             (Some(LatencyLimit::Fixed(Millis(limit))), _) => (limit as f64, None),
             (Some(LatencyLimit::OfActive(times)), Some(active)) => {
-                let active = active(at);
+                // Of failures, how soon they come means nothing.
+                let active = if active.is_something() { quantile_ms(active.latency, at) } else { 0.0 };
                 (times * active, Some(RelativeLimit { times, active }))
             }
             // Nothing is compared with itself.
@@ -92,13 +153,28 @@ fn sentence(limit: &LimitResult) -> String {
         (found, wanted) = (limit.found.to_string(), limit.limit.to_string());
     }
     match limit.what.as_str() {
+        "error_rate" if limit.relative.is_some_and(|relative| relative.active >= 100.0) => {
+            "error_rate has nothing to be compared with: active failed all of its requests".to_owned()
+        }
+        "error_rate" if let Some(RelativeLimit { times, active }) = limit.relative => {
+            match limit.limit > times * active {
+                true => format!(
+                    "{found} % of the requests failed, over {wanted} %, the least that a multiple of active's {} % comes to",
+                    shown(active)
+                ),
+                false => format!(
+                    "{found} % of the requests failed, over {wanted} %, which is {times} times active's {} %",
+                    shown(active)
+                ),
+            }
+        }
         "error_rate" if limit.limit == 0.0 => format!("{found} % of the requests failed, and none may"),
         "error_rate" => format!("{found} % of the requests failed, over the limit of {wanted} %"),
         "throughput" => format!("{found} requests per second succeeded, fewer than {wanted}"),
         "memory" => format!("the memory of this process grew steadily, by {found} %"),
         what if limit.found == 0.0 => format!("{what} is unknown: no request was answered"),
         what if limit.relative.is_some_and(|relative| relative.active == 0.0) => {
-            format!("{what} cannot be compared: active answered no request")
+            format!("{what} has nothing to be compared with: active answered no request well")
         }
         what => match limit.relative {
             Some(RelativeLimit { times, active }) => {
@@ -171,9 +247,12 @@ fn growth(memory: &[u64]) -> Option<f64> {
 /// The first step of a stress load on which a limit broke. `active`: the same steps of the active side.
 fn breaks(load: &LoadTest, stairs: &[LoadSection], active: &[LoadSection]) -> Option<(LimitResult, String)> {
     stairs.iter().zip(0_u64..).find_map(|(part, at)| {
-        let reference = active.get(at as usize).map(|part| |q| quantile_ms(&part.latency, q));
+        let reference = active.get(at as usize).map(|part| {
+            let LoadSection { latency, requests, failed } = part;
+            ActiveFigures { latency, requests: *requests, failed: *failed }
+        });
         let own = |q| quantile_ms(&part.latency, q);
-        let limits = limits_of(&load.limits, percent(part.failed, part.requests), own, reference);
+        let limits = limits_of(&load.limits, (part.failed, part.requests), own, reference);
         let broken = limits.into_iter().find(|limit| !limit.held)?;
         let rate = shown(stress_rate(load, at));
         let why = format!(
@@ -190,7 +269,13 @@ mod tests {
     use super::*;
 
     const MIB: u64 = 1 << 20;
-    const NO_ACTIVE: Option<fn(f64) -> f64> = None;
+
+    /// An active side whose answers took this long.
+    fn latency(ms: u64) -> Histogram<u64> {
+        let mut latency = Histogram::new(3).unwrap();
+        latency.record(ms * 1000).unwrap();
+        latency
+    }
 
     #[test]
     fn memory_that_only_grows_is_seen_and_a_warm_cache_is_not() {
@@ -208,30 +293,72 @@ mod tests {
     #[test]
     fn a_limit_that_is_compared_with_active_says_both_figures() {
         let limits = LoadLimits { p95: Some(LatencyLimit::OfActive(1.2)), ..LoadLimits::default() };
-        let of = |p95: f64, active: Option<f64>| {
-            limits_of(&limits, 0.0, move |_| p95, active.map(|active| move |_: f64| active))
+        let hundred = latency(100);
+        let of = |p95: f64, failed: Option<u64>| {
+            let active = failed.map(|failed| ActiveFigures { latency: &hundred, requests: 50, failed });
+            limits_of(&limits, (0, 50), move |_| p95, active)
         };
-        assert!(of(120.0, Some(100.0)).iter().all(|limit| limit.held));
-        let broken = of(150.0, Some(100.0));
+        assert!(of(119.0, Some(0)).iter().all(|limit| limit.held));
+        let broken = of(150.0, Some(0));
         assert_eq!(sentence(&broken[1]), "p95 is 150ms, over 120ms, which is 1.2 times active's 100ms");
-        assert_eq!(broken[1].relative, Some(RelativeLimit { times: 1.2, active: 100.0 }));
         assert_eq!(of(150.0, None).len(), 1, "active itself is compared with nothing");
-        assert_eq!(sentence(&of(150.0, Some(0.0))[1]), "p95 cannot be compared: active answered no request");
-        assert_eq!(sentence(&of(0.0, Some(100.0))[1]), "p95 is unknown: no request was answered");
+        assert_eq!(of_active(&limits), ["p95"]);
+        let nothing = "p95 has nothing to be compared with: active answered no request well";
+        assert_eq!(sentence(&of(1.0, Some(50))[1]), nothing);
+        assert_eq!(sentence(&of(0.0, Some(0))[1]), "p95 is unknown: no request was answered");
+    }
+
+    #[test]
+    fn errors_are_compared_with_actives_and_a_single_one_is_never_too_many() {
+        let limits = LoadLimits { error_rate: Some(ErrorLimit::OfActive(1.5)), ..LoadLimits::default() };
+        let quick = latency(1);
+        let of = |failed: u64, requests: u64, active: u64| {
+            let active = ActiveFigures { latency: &quick, requests, failed: active };
+            limits_of(&limits, (failed, requests), |_| 1.0, Some(active)).remove(0)
+        };
+        for (failed, requests, active, held) in [
+            (15, 1000, 10, true),
+            (16, 1000, 10, false),
+            (0, 1000, 0, true),
+            (1, 100, 0, true),
+            (2, 100, 0, false),
+            (10, 10_000, 0, true),
+            (11, 10_000, 0, false),
+            (0, 100, 100, false),
+        ] {
+            assert_eq!(of(failed, requests, active).held, held, "{failed} of {requests}, active {active}");
+        }
+        assert_eq!(
+            sentence(&of(30, 1000, 10)),
+            "3.00 % of the requests failed, over 1.50 %, which is 1.5 times active's 1.00 %"
+        );
+        assert_eq!(
+            sentence(&of(20, 1000, 0)),
+            "2.00 % of the requests failed, over 0.10 %, the least that a multiple of active's 0 % comes to"
+        );
+        assert_eq!(
+            sentence(&of(0, 9, 9)),
+            "error_rate has nothing to be compared with: active failed all of its requests"
+        );
+        assert!(limits_of(&limits, (9, 9), |_| 1.0, None).is_empty(), "active itself is compared with nothing");
+        assert_eq!((of_active(&limits), limits.need_active()), (vec!["error_rate".to_owned()], true));
     }
 
     #[test]
     fn a_broken_limit_is_one_plain_sentence() {
-        let limits =
-            LoadLimits { p95: Some(LatencyLimit::Fixed(Millis(250))), error_rate: Some(0.5), ..LoadLimits::default() };
-        let broken = |error_rate, p95| {
-            let limits = limits_of(&limits, error_rate, |_| p95, NO_ACTIVE);
+        let limits = LoadLimits {
+            p95: Some(LatencyLimit::Fixed(Millis(250))),
+            error_rate: Some(ErrorLimit::Fixed(0.5)),
+            ..LoadLimits::default()
+        };
+        let broken = |error_rate: f64, p95| {
+            let limits = limits_of(&limits, ((error_rate * 1000.0) as u64, 100_000), |_| p95, None);
             limits.iter().filter(|limit| !limit.held).map(sentence).collect::<Vec<_>>()
         };
         assert!(broken(0.5, 250.0).is_empty());
         assert_eq!(broken(0.0, 812.4), ["p95 is 812ms, over the limit of 250ms"]);
         assert_eq!(broken(1.25, 9.0), ["1.25 % of the requests failed, over the limit of 0.50 %"]);
-        let strict = limits_of(&LoadLimits::default(), 0.001, |_| 0.0, NO_ACTIVE);
+        let strict = limits_of(&LoadLimits::default(), (1, 100_000), |_| 0.0, None);
         assert_eq!(sentence(&strict[0]), "under 0.01 % of the requests failed, and none may");
     }
 }

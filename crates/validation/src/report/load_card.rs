@@ -116,6 +116,10 @@ fn card(id: String, loads: &[&LoadResult], budget: &mut PageBudget) -> LoadCard 
             format!("Each point covers {each} seconds: their mean rate, and the worst second's latencies.")
         }
     };
+    let unjudged = loads.iter().filter(|load| !load.unjudged.is_empty()).map(|load| words::unjudged(load));
+    let note =
+        unjudged.map(|said| budget.take(&format!("{said}."), NAME).text).chain([note]).collect::<Vec<_>>().join(" ");
+    let note = note.trim().to_owned();
     LoadCard {
         id,
         name: first.map_or_else(String::new, |load| budget.take(&load.name, NAME).text),

@@ -1,7 +1,9 @@
 //! The words that every report uses for the results of parts.
 
 use super::numbers;
-use wire::{DataResult, Execution, ExecutionState, Finding, LimitResult, Outcome, Part, RelativeLimit, RowHow};
+use wire::{
+    DataResult, Execution, ExecutionState, Finding, LimitResult, LoadResult, Outcome, Part, RelativeLimit, RowHow,
+};
 
 pub const fn outcome(outcome: Outcome) -> &'static str {
     match outcome {
@@ -70,7 +72,8 @@ pub fn figures(part: &Part) -> String {
         }
         Part::Case(case) => numbers::ms(case.took_ms),
         Part::Load(load) => {
-            format!("p95 {}, {} failed", numbers::ms(load.latency.p95), numbers::percent(load.error_rate))
+            let unjudged = if load.unjudged.is_empty() { String::new() } else { format!("; {}", unjudged(load)) };
+            format!("p95 {}, {} failed{unjudged}", numbers::ms(load.latency.p95), numbers::percent(load.error_rate))
         }
         Part::Parity(parity) => {
             let differing = numbers::of(parity.differing, "differs", "differ");
@@ -78,6 +81,13 @@ pub fn figures(part: &Part) -> String {
         }
         Part::Data(data) => of_data(data),
     }
+}
+
+/// `p95 not judged: there is no active side beside blue to be compared with`.
+pub fn unjudged(load: &LoadResult) -> String {
+    let what: Vec<String> = load.unjudged.iter().map(|what| what.replace('_', " ")).collect();
+    let side = load.environment.name();
+    format!("{} not judged: there is no active side beside {side} to be compared with", what.join(", "))
 }
 
 fn of_data(data: &DataResult) -> String {

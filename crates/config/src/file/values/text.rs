@@ -15,7 +15,7 @@ use crate::allowed::AllowedOrigin;
 use crate::is_suite_name;
 use crate::network_sets;
 use crate::suggest::close;
-use crate::suite::LatencyLimit;
+use crate::suite::{ErrorLimit, LatencyLimit};
 use judgement::rollout::freeze_window::{self, FreezeWindow};
 use judgement::time::Millis;
 use judgement::traffic::host::HostPattern;
@@ -118,6 +118,7 @@ text_values! {
     impl [] Window;
     impl [] TunnelStay;
     impl [] QueryName;
+    impl [] ErrorBound;
     impl [] LatencyBound;
 }
 
@@ -205,6 +206,65 @@ impl<const MIN: u64, const MAX: u64> TextValue for Duration<MIN, MAX> {
     }
 }
 
+/// So many times active's figure, as in `"1.2 x active"`; `None` if the text is something else.
+fn times_active(text: &str, figure: &str) -> Result<Option<f64>, InvalidValue> {
+    const TIMES: [char; 3] = ['x', '×', '*'];
+    if !text.contains(TIMES) && !text.contains("active") {
+        return Ok(None);
+    }
+    let times = text
+        .trim()
+        .strip_suffix("active")
+        .unwrap_or_default()
+        .trim()
+        .strip_suffix(TIMES)
+        .and_then(|times| times.trim().parse::<f64>().ok());
+    let times = times.filter(|times| *times > 0.0 && *times <= MOST_TIMES);
+    times.map(Some).ok_or_else(|| {
+        let hint = format!("write how many times, up to {MOST_TIMES}: \"1.2 x active\"");
+        InvalidValue::new(format!("invalid multiple of active's {figure} {text:?}"), hint)
+    })
+}
+
+/// A limit of the requests that fail: a percentage, or so many times active's, as in `"1.2 x active"`.
+#[derive(Clone, Copy, Debug)]
+pub struct ErrorBound(pub ErrorLimit);
+
+impl TextValue for ErrorBound {
+    fn wanted() -> String {
+        "a percentage from 0 to 100, or a multiple of active's such as \"1.2 x active\"".to_owned()
+    }
+    fn parse(text: &str) -> Result<Self, InvalidValue> {
+        if let Some(times) = times_active(text, "error rate")? {
+            return Ok(ErrorBound(ErrorLimit::OfActive(times)));
+        }
+        let bare = text.trim().trim_end_matches('%').trim_end();
+        let hint = match bare.parse::<f64>() {
+            Ok(_) => format!("write {bare}, without quotes or sign"),
+            Err(_) => "write 0.5 for half a percent, or \"1.2 x active\"".to_owned(),
+        };
+        Err(InvalidValue::new(format!("{{key}} must be {}, not the string {text:?}", Self::wanted()), hint))
+    }
+    fn number(number: f64) -> Result<Self, InvalidValue> {
+        let good = (0.0..=100.0).contains(&number);
+        good.then_some(ErrorBound(ErrorLimit::Fixed(number))).ok_or_else(|| {
+            InvalidValue::new(
+                format!("{{key}} must be {}, not {}", Self::wanted(), shown(number)),
+                "write 5 for 5 percent",
+            )
+        })
+    }
+    fn schema() -> Schema {
+        json_schema!({
+            "type": ["number", "string"],
+            "minimum": 0,
+            "maximum": 100,
+            "pattern": r"^\s*[0-9.]+\s*[x×*]\s*active\s*$|\$\{",
+            "x-unit": "percent",
+        })
+    }
+}
+
 /// A limit of a latency: a duration, or so many times active's, as in `"1.2 x active"`.
 #[derive(Clone, Copy, Debug)]
 pub struct LatencyBound(pub LatencyLimit);
@@ -214,22 +274,10 @@ impl TextValue for LatencyBound {
         "a duration such as \"300ms\", or a multiple of active's such as \"1.2 x active\"".to_owned()
     }
     fn parse(text: &str) -> Result<Self, InvalidValue> {
-        const TIMES: [char; 3] = ['x', '×', '*'];
-        if !text.contains(TIMES) && !text.contains("active") {
-            return Duration::<1>::parse(text).map(|length| LatencyBound(LatencyLimit::Fixed(length.0)));
+        match times_active(text, "latency")? {
+            Some(times) => Ok(LatencyBound(LatencyLimit::OfActive(times))),
+            None => Duration::<1>::parse(text).map(|length| LatencyBound(LatencyLimit::Fixed(length.0))),
         }
-        let times = text
-            .trim()
-            .strip_suffix("active")
-            .unwrap_or_default()
-            .trim()
-            .strip_suffix(TIMES)
-            .and_then(|times| times.trim().parse::<f64>().ok());
-        let times = times.filter(|times| *times > 0.0 && *times <= MOST_TIMES);
-        times.map(|times| LatencyBound(LatencyLimit::OfActive(times))).ok_or_else(|| {
-            let hint = format!("write how many times, up to {MOST_TIMES}: \"1.2 x active\"");
-            InvalidValue::new(format!("invalid multiple of active's latency {text:?}"), hint)
-        })
     }
     fn number(number: f64) -> Result<Self, InvalidValue> {
         Duration::<1>::number(number).map(|length| LatencyBound(LatencyLimit::Fixed(length.0)))

@@ -1,6 +1,7 @@
 //! A rollout from deploy to promotion: what holds it, what ends it, and how it survives a restart.
 
 use crate::guard::outside_metric::OutsideMetric;
+use crate::guard::sample_ratio::SampleRatioAction;
 use crate::guard::trigger::{Metric, Trigger, TriggerAction};
 use crate::guard::window::{AnswerCounts, JudgedTotals};
 use crate::guard::{EvidenceBudget, GuardPolicy};
@@ -19,6 +20,7 @@ mod people;
 mod premises;
 mod restart;
 mod shadow;
+mod split;
 
 const TICK: u64 = 100;
 
@@ -40,6 +42,7 @@ struct Bench {
     /// The guard has one trigger, which pauses.
     only_pauses: bool,
     metrics: Vec<OutsideMetric>,
+    sample_ratio: SampleRatioAction,
     /// The figures that were asked for, the latest last.
     questions: Vec<MetricRequest>,
     effects: Vec<Effect>,
@@ -105,6 +108,7 @@ impl Bench {
             evidence: false,
             only_pauses: false,
             metrics: vec![],
+            sample_ratio: SampleRatioAction::Warn,
             questions: vec![],
             effects: vec![],
             entries: vec![],
@@ -128,6 +132,7 @@ impl Bench {
     fn load(&mut self) -> Result<(), RolloutError> {
         let evidence = self.evidence.then_some(EvidenceBudget::STANDARD);
         let mut policy = GuardPolicy { evidence, metrics: self.metrics.clone(), ..GuardPolicy::standard() };
+        policy.sample_ratio = self.sample_ratio;
         // As the check of a file does it when evidence is switched off.
         policy.triggers.iter_mut().for_each(|trigger| trigger.alone = false);
         if self.only_pauses {
