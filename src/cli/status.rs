@@ -169,14 +169,7 @@ fn remarks(service: &Service) -> Vec<(Tone, String)> {
     if let Some(said) = compared.and_then(|seen| seen.sentence(other.name(), subject.name())) {
         notes.push((Tone::Plain, format!("{name}: {said}, at this weight (95 % sure)")));
     }
-    let mismatch = service.guard.split.as_ref().and_then(|split| split.mismatch.as_ref());
-    // A rollout that waits for it says it itself.
-    let waits = |mismatch: &str| {
-        service.rollout.as_ref().is_some_and(|own| own.waiting_for.iter().any(|reason| reason.contains(mismatch)))
-    };
-    if let Some(mismatch) = mismatch.filter(|mismatch| !waits(mismatch)) {
-        notes.push((Tone::Warning, format!("{name}: the split does not hold: {mismatch}")));
-    }
+    notes.extend(mismatch(service));
     if service.stopped {
         notes.push((Tone::Bad, format!("{name}: EMERGENCY STOP: all traffic goes to active; `cutover clear` ends it")));
     }
@@ -231,6 +224,14 @@ fn remarks(service: &Service) -> Vec<(Tone, String)> {
         notes.push((Tone::Warning, format!("{name}: notices are off")));
     }
     notes
+}
+
+/// What is wrong with the split, unless the rollout waits for that and says so itself.
+fn mismatch(service: &Service) -> Option<(Tone, String)> {
+    let mismatch = service.guard.split.as_ref()?.mismatch.as_ref()?;
+    let mut reasons = service.rollout.iter().flat_map(|rollout| &rollout.waiting_for);
+    let is_told = reasons.any(|reason| reason.contains(mismatch.as_str()));
+    (!is_told).then(|| (Tone::Warning, format!("{}: the split does not hold: {mismatch}", service.service)))
 }
 
 /// What the rollout has cost its clients, where it has.
