@@ -12,6 +12,7 @@ mod suites;
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
+use prometheus::proto::MetricFamily;
 use prometheus::{Encoder, TextEncoder};
 
 use judgement::traffic::Environment;
@@ -24,11 +25,8 @@ pub use family::Family;
 /// The metrics in Prometheus' text format.
 pub fn render(counters: &Counters, snapshot: &RoutingSnapshot) -> String {
     // Prometheus' encoder refuses a family without metrics.
-    let families: Vec<_> = collect(counters, snapshot)
-        .into_iter()
-        .map(Family::into_proto)
-        .filter(|family| !family.get_metric().is_empty())
-        .collect();
+    let own = collect(counters, snapshot).into_iter().map(Family::into_proto);
+    let families: Vec<_> = own.chain(process()).filter(|family| !family.get_metric().is_empty()).collect();
     let mut text = Vec::new();
     if let Err(error) = TextEncoder::new().encode(&families, &mut text) {
         tracing::error!(%error, "cannot encode the metrics");
@@ -36,7 +34,23 @@ pub fn render(counters: &Counters, snapshot: &RoutingSnapshot) -> String {
     String::from_utf8(text).unwrap_or_default()
 }
 
-/// Every metric that exists, including those without a value so far, because the documentation lists them all.
+/// The metrics that Prometheus' own libraries have of a process: CPU, memory, descriptors, threads, its start.
+#[cfg(target_os = "linux")]
+fn process() -> Vec<MetricFamily> {
+    use prometheus::core::Collector;
+    use prometheus::process_collector::ProcessCollector;
+
+    static PROCESS: std::sync::LazyLock<ProcessCollector> = std::sync::LazyLock::new(ProcessCollector::for_self);
+    PROCESS.collect()
+}
+
+/// They are read from /proc.
+#[cfg(not(target_os = "linux"))]
+fn process() -> Vec<MetricFamily> {
+    Vec::new()
+}
+
+/// Every metric of Cutover's own that exists, including those without a value so far, because the documentation lists them all.
 pub fn collect(counters: &Counters, snapshot: &RoutingSnapshot) -> Vec<Family> {
     let mut families = of_routes(counters, snapshot);
     families.push(of_pages(snapshot));

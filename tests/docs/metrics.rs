@@ -11,11 +11,13 @@ const HEAD: &str = r#"<!-- Generated from src/metrics: UPDATE_DOCS=1 cargo test 
 
 Prometheus scrapes `/metrics` on the admin listener. Labels come only from the configuration, never from traffic. Requests are counted
 where they were sent: a rescued one counts at both environments. The metrics of the guard and of the rollout are per service, and keep
-their values until the next rollout begins.
+their values until the next rollout begins. The process itself is measured by the names that Prometheus' libraries use: `process_cpu_seconds_total`,
+`process_resident_memory_bytes`, `process_open_fds` and so on (Linux).
 
 ## What to alert on
 
-At once:
+`config/prometheus/alerts.yml` has these and more as rules: name
+it under `rule_files`. Every reason for a rollback is counted from 0 on, so `increase` sees the first one too. At once:
 
 ```text
 increase(cutover_rollbacks_total[5m]) > 0

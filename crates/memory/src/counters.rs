@@ -145,6 +145,12 @@ impl Counters {
         *self.rollbacks.lock().entry((service.to_owned(), reason.to_owned())).or_default() += 1;
     }
 
+    /// Begins to count rollbacks for a reason at 0: whoever looks at the increase of a counter misses the one with which it
+    /// appears.
+    pub fn expect_rollbacks(&self, service: &str, reason: &str) {
+        self.rollbacks.lock().entry((service.to_owned(), reason.to_owned())).or_default();
+    }
+
     pub fn rollbacks(&self) -> BTreeMap<(String, String), u64> {
         self.rollbacks.lock().clone()
     }

@@ -15,8 +15,10 @@ use crate::journal::{Journal, JournalEntry, RestoredState};
 use crate::readings::{CounterReadings, checked};
 use crate::routing::{CurrentRouting, ResolvedRouting};
 use crate::sidecar::work_queues::WorkQueues;
-use judgement::guard::Verdict;
+use judgement::guard::evidence::MeterKind;
 use judgement::guard::outside_metric::MeasuredFigures;
+use judgement::guard::trigger::{Trigger, TriggerAction};
+use judgement::guard::{GuardPolicy, Verdict};
 use judgement::rollout::gates::{GateAnswer, GateRequest};
 use judgement::rollout::release::Release;
 use judgement::rollout::{
@@ -37,6 +39,10 @@ const ARRIVALS: Millis = Millis(250);
 const QUEUE: usize = 256;
 /// Announcements kept for each listener; a slower one loses the oldest.
 const ANNOUNCEMENTS: usize = 256;
+/// Reasons for rollbacks that are there whatever the guard's policy is.
+const ASKED_FOR: &str = "asked for";
+const MIRROR: &str = "mirror";
+const SUITES: &str = "suites";
 /// The least time between two wake-ups: a burst of failures causes one look, not a thousand.
 const WAKE_SPACING: Millis = Millis(10);
 
@@ -262,6 +268,7 @@ impl Sidecar {
         self.apply(Event::Loaded(asks), now);
         // After a restart no entry has reported the phase yet.
         for name in names {
+            self.expect_rollbacks(&name);
             let named = self.state.policy(&name).map(|policy| policy.metrics.as_slice()).unwrap_or_default();
             let gates = self.state.gates(&name);
             self.counters.judge(&name, |judged| {
@@ -429,6 +436,22 @@ impl Sidecar {
         self.journal.append(entry);
     }
 
+    /// Begins to count for whatever may take a service's candidate back.
+    fn expect_rollbacks(&self, service: &str) {
+        let mut reasons = vec![ASKED_FOR, MIRROR, SUITES];
+        let gates = self.state.gates(service);
+        reasons.extend(gates.iter().filter(|gate| !gate.hook.is_told()).map(|gate| gate.name.as_str()));
+        if let Some(policy) = self.state.policy(service) {
+            let GuardPolicy { evidence, triggers, metrics, .. } = policy;
+            let meters = MeterKind::ALL.iter().filter(|_| evidence.is_some());
+            reasons.extend(meters.map(|meter| meter.reason()));
+            let takes_back = |trigger: &&Trigger| trigger.action == TriggerAction::Rollback;
+            reasons.extend(triggers.iter().filter(takes_back).map(|trigger| trigger.name.as_str()));
+            reasons.extend(metrics.iter().map(|metric| metric.name.as_str()));
+        }
+        reasons.iter().for_each(|reason| self.counters.expect_rollbacks(service, reason));
+    }
+
     fn count_rollback(&self, change: &JournalChange) {
         let verdict = change.evidence.as_ref().map(|evidence| (&evidence.judgement.verdict, &evidence.sight));
         let reason = match (verdict, &change.figure, &change.gate) {
@@ -436,9 +459,9 @@ impl Sidecar {
             (_, Some(figure), _) => figure.metric.name.as_str(),
             (.., Some(gate)) => gate,
             // The plan itself rolls back only for failing suites, and for copies of requests that differ.
-            _ if change.is_by(Component::Plan) && compares(change) => "mirror",
-            _ if change.is_by(Component::Plan) => "suites",
-            _ => "asked for",
+            _ if change.is_by(Component::Plan) && compares(change) => MIRROR,
+            _ if change.is_by(Component::Plan) => SUITES,
+            _ => ASKED_FOR,
         };
         self.counters.count_rollback(&change.service, reason);
         if let Some((verdict, sight)) = verdict {
