@@ -15,6 +15,7 @@ use crate::cli::terminal::Terminal;
 use crate::cli::{ConfigArg, Exit, Output};
 use config;
 use config::read::did_you_mean;
+use judgement::hex;
 use judgement::rollout::ChangeKind;
 use judgement::time::{Millis, parse_date};
 use memory::clock;
@@ -52,6 +53,9 @@ pub struct HistoryArgs {
     /// Verify the hash chain instead, and report altered or missing entries.
     #[arg(long)]
     verify: bool,
+    /// With --verify: whether an entry has this hash, as the log said it.
+    #[arg(long, requires = "verify", value_name = "HASH")]
+    holds: Option<String>,
     /// Print text or JSON.
     #[arg(long, value_enum, default_value = "text")]
     output: Output,
@@ -113,7 +117,7 @@ pub fn run(args: &HistoryArgs) -> anyhow::Result<Exit> {
     }
     let journal = args.journal.open()?;
     if args.verify {
-        return verify(&journal);
+        return verify(&journal, args.holds.as_deref());
     }
     let query = JournalQuery {
         service: args.service.clone(),
@@ -150,7 +154,16 @@ pub fn run(args: &HistoryArgs) -> anyhow::Result<Exit> {
     Ok(Exit::Ok)
 }
 
-fn verify(journal: &JournalReader) -> anyhow::Result<Exit> {
+fn verify(journal: &JournalReader, holds: Option<&str>) -> anyhow::Result<Exit> {
+    if let Some(hash) = holds {
+        let bytes = hex::bytes(hash.trim()).filter(|bytes| bytes.len() == 32);
+        let bytes = bytes.ok_or_else(|| anyhow::anyhow!("--holds: `{hash}` is not a hash: 64 hexadecimal digits"))?;
+        let Some(entry) = journal.entry_of(&bytes)? else {
+            say!("gone: no entry has this hash: entries were altered or removed, or it is older than what is kept");
+            return Ok(Exit::Failed);
+        };
+        say!("entry {entry} has this hash");
+    }
     match journal.verify()? {
         ChainCheck::Whole(entries) => {
             say!("intact: {entries} entries, each chained to the one before it");
@@ -160,7 +173,19 @@ fn verify(journal: &JournalReader) -> anyhow::Result<Exit> {
                     "entries up to {gone} were removed by age or size; the chain is verified from the hash of the last of them"
                 );
             }
+            let newest = journal.newest()?;
+            say!("the newest is entry {}, with the hash {}", newest.id, hex::text(&newest.hash));
             Ok(Exit::Ok)
+        }
+        ChainCheck::Cut { newest } => {
+            say!("cut: entry {newest} was written and is not there: the newest entries were removed");
+            Ok(Exit::Failed)
+        }
+        ChainCheck::Unexplained { service, entry } => {
+            say!(
+                "altered: the state of {service} is not what entry {entry} says, the last one about it: another program has changed it. The next start goes by the entry"
+            );
+            Ok(Exit::Failed)
         }
         ChainCheck::Broken { at } => {
             say!("broken: entry {at} does not follow from the one before it: an entry was altered or removed");

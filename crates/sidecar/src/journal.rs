@@ -7,9 +7,10 @@
 //!
 //! - `writer`: the thread that writes, and [`Journal`], which feeds it; `message`: what passes between them.
 //! - `store`: the open file; `schema`: its tables; `retention`: which entries are removed.
-//! - `read`: pages of entries, and the chain.
+//! - `read`: pages of entries, and the chain; `integrity`: what ties the state and the newest entry to it.
 //! - `snapshots` and `snapshot_queue`: named snapshots, kept beside the entries.
 
+mod integrity;
 mod message;
 mod read;
 mod retention;
@@ -54,6 +55,10 @@ pub struct RestoredState {
     pub lost: bool,
     /// There must have been a state, and its file is gone.
     pub missing: bool,
+    /// The number of the newest entry that was written, if it is not there any more.
+    pub cut: Option<u64>,
+    /// Services whose state was not what their last entry says, and that entry: it is what counts.
+    pub unexplained: Vec<(String, u64)>,
 }
 
 #[derive(Debug, thiserror::Error)]
@@ -66,6 +71,8 @@ pub enum Error {
     Format(i64),
     #[error("another process is using this state file")]
     InUse,
+    #[error("{0} is a symbolic link, and is not followed: remove it")]
+    Linked(std::path::PathBuf),
     #[error("{0} does not exist or is not a Cutover journal")]
     Missing(std::path::PathBuf),
     #[error("{0}")]

@@ -91,6 +91,17 @@ impl DurableState {
         }
     }
 
+    /// Whether another state has the same of what only a decision changes, and every decision is in the journal: who is
+    /// active, who gets how much, what was rolled back, stopped or frozen.
+    pub fn is_as_decided(&self, other: &DurableState) -> bool {
+        let decided = |state: &DurableState| {
+            let DurableState { active, weight, epoch, latch, stopped, rollout, versions, quarantine, freeze, .. } =
+                state.clone();
+            (active, weight, epoch, latch, stopped, rollout, versions, quarantine, freeze, state.unwatched)
+        };
+        decided(self) == decided(other)
+    }
+
     /// A weight that rises from 0 begins a rollout, unless a deploy has already begun it.
     pub(super) fn set_weight(&mut self, weight: Weight) {
         if self.weight.is_zero() && !weight.is_zero() && !self.is_under_way() {

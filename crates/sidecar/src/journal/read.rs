@@ -5,7 +5,7 @@ use std::path::Path;
 use rusqlite::types::Value;
 use rusqlite::{Connection, OpenFlags, OptionalExtension, params, params_from_iter};
 
-use crate::journal::{ChainAnchor, Error, JournalEntry, NamedSnapshot, chained, schema, snapshots, store};
+use crate::journal::{ChainAnchor, Error, JournalEntry, NamedSnapshot, chained, integrity, schema, snapshots, store};
 use judgement::rollout::ChangeKind;
 use judgement::rollout::ledger::RolloutLedger;
 
@@ -24,6 +24,10 @@ pub enum ChainCheck {
     Whole(u64),
     /// The first entry that does not follow from the one before: it, or one before it, was altered or removed.
     Broken { at: u64 },
+    /// This entry was written and is not there any more: the newest entries were removed.
+    Cut { newest: u64 },
+    /// What is stored of a service is not what its last entry says.
+    Unexplained { service: String, entry: u64 },
 }
 
 /// Which entries to return; a field that is `None` does not filter.
@@ -196,36 +200,58 @@ impl JournalReader {
     /// # Errors
     /// The file is corrupt.
     pub fn broken_up_to(&self, id: u64) -> Result<Option<u64>, Error> {
-        Ok(match self.chain(id)? {
-            ChainCheck::Whole(_) => None,
+        let view = self.db.unchecked_transaction()?;
+        Ok(match chain(&view, id)? {
             ChainCheck::Broken { at } => Some(at),
+            ChainCheck::Whole(_) | ChainCheck::Cut { .. } | ChainCheck::Unexplained { .. } => None,
         })
     }
 
-    /// Verifies the hash chain from its anchor to the last entry.
+    /// Verifies the hash chain from its anchor to the last entry, that this is the last one that was written, and that the
+    /// state is what the entries say.
     ///
     /// # Errors
     /// The file is corrupt.
     pub fn verify(&self) -> Result<ChainCheck, Error> {
-        self.chain(i64::MAX as u64)
+        // One consistent view of the file: the writer may be adding entries, and removing old ones.
+        let view = self.db.unchecked_transaction()?;
+        match chain(&view, i64::MAX as u64)? {
+            ChainCheck::Whole(entries) => integrity::check(&view, &store::anchor(&view)?, entries),
+            broken => Ok(broken),
+        }
     }
 
-    fn chain(&self, last: u64) -> Result<ChainCheck, Error> {
-        // One consistent view of the file: the writer may be removing old entries.
-        let view = self.db.unchecked_transaction()?;
-        let ChainAnchor { id, hash: mut before } = store::anchor(&view)?;
-        let (mut count, mut next) = (0, id + 1);
-        let mut rows = view.prepare("SELECT id, body, hash FROM journal WHERE id <= ?1 ORDER BY id")?;
-        let mut rows = rows.query([i64::try_from(last).unwrap_or(i64::MAX)])?;
-        while let Some(row) = rows.next()? {
-            let (id, body, hash): (i64, String, Vec<u8>) = (row.get(0)?, row.get(1)?, row.get(2)?);
-            if id as u64 != next || chained(&before, &body).as_slice() != hash.as_slice() {
-                return Ok(ChainCheck::Broken { at: id as u64 });
-            }
-            before = hash;
-            count += 1;
-            next += 1;
-        }
-        Ok(ChainCheck::Whole(count))
+    /// The entry that has this hash.
+    ///
+    /// # Errors
+    /// The file is corrupt.
+    pub fn entry_of(&self, hash: &[u8]) -> Result<Option<u64>, Error> {
+        integrity::holds(&self.db, hash)
     }
+
+    /// The newest entry with its hash, or else the last one that was removed.
+    ///
+    /// # Errors
+    /// The file is corrupt.
+    pub fn newest(&self) -> Result<ChainAnchor, Error> {
+        store::newest(&self.db)
+    }
+}
+
+/// Verifies the chain up to an entry.
+fn chain(view: &Connection, last: u64) -> Result<ChainCheck, Error> {
+    let ChainAnchor { id, hash: mut before } = store::anchor(view)?;
+    let (mut count, mut next) = (0, id + 1);
+    let mut rows = view.prepare("SELECT id, body, hash FROM journal WHERE id <= ?1 ORDER BY id")?;
+    let mut rows = rows.query([i64::try_from(last).unwrap_or(i64::MAX)])?;
+    while let Some(row) = rows.next()? {
+        let (id, body, hash): (i64, String, Vec<u8>) = (row.get(0)?, row.get(1)?, row.get(2)?);
+        if id as u64 != next || chained(&before, &body).as_slice() != hash.as_slice() {
+            return Ok(ChainCheck::Broken { at: id as u64 });
+        }
+        before = hash;
+        count += 1;
+        next += 1;
+    }
+    Ok(ChainCheck::Whole(count))
 }

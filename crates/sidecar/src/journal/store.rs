@@ -5,7 +5,7 @@ use std::path::Path;
 
 use rusqlite::{Connection, OpenFlags, OptionalExtension, params};
 
-use crate::journal::{ChainAnchor, Error, JournalEntry, RestoredState, chained, schema};
+use crate::journal::{ChainAnchor, Error, JournalEntry, RestoredState, chained, integrity, schema};
 use judgement::rollout::DurableState;
 
 /// An open journal file.
@@ -28,7 +28,8 @@ impl JournalStore {
         // FULL keeps a weight that was shown even through a power cut. With WAL that is one sync for each transaction.
         db.execute_batch("PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL;")?;
         schema::upgrade(&mut db)?;
-        let last_hash = last_hash(&db)?;
+        integrity::create(&db)?;
+        let last_hash = newest(&db)?.hash;
         Ok(JournalStore { db, last_hash })
     }
 
@@ -52,11 +53,21 @@ impl JournalStore {
     /// The file is corrupt.
     pub fn restore(&self) -> Result<RestoredState, Error> {
         let mut restored = RestoredState::default();
-        let mut rows = self.db.prepare("SELECT service, body FROM state")?;
-        let mut rows = rows.query([])?;
-        while let Some(row) = rows.next()? {
-            let (service, body): (String, String) = (row.get(0)?, row.get(1)?);
-            restored.services.insert(service, serde_json::from_str(&body)?);
+        restored.cut = integrity::missing(&self.db, &anchor(&self.db)?)?;
+        for (service, stored) in integrity::states(&self.db)? {
+            // Of a journal that was cut, the state may know more than its last entry.
+            let unexplained = match restored.cut {
+                Some(_) => None,
+                None => integrity::unexplained(&self.db, &service, &stored)?,
+            };
+            let state = match unexplained {
+                Some((entry, said)) => {
+                    restored.unexplained.push((service.clone(), entry));
+                    said
+                }
+                None => stored,
+            };
+            restored.services.insert(service, state);
         }
         let last = "SELECT body FROM journal ORDER BY id DESC LIMIT 1";
         if let Some(body) = self.db.query_row(last, [], |row| row.get::<_, String>(0)).optional()? {
@@ -64,7 +75,17 @@ impl JournalStore {
             restored.generation = entry.change.generation;
             restored.last_entry = entry.change.id;
         }
+        // The numbers of entries that are gone are not given again, so that the gap stays.
+        restored.last_entry = restored.last_entry.max(restored.cut.unwrap_or_default());
         Ok(restored)
+    }
+
+    /// The newest entry with its hash, or else the last one that was removed.
+    ///
+    /// # Errors
+    /// The file is corrupt.
+    pub fn newest(&self) -> Result<ChainAnchor, Error> {
+        newest(&self.db)
     }
 
     /// Appends entries and the states that follow from them, all or none.
@@ -97,6 +118,9 @@ impl JournalStore {
             for (service, durable) in states {
                 state.execute(params![service, serde_json::to_string(durable)?])?;
             }
+            if let Some(last) = entries.last() {
+                integrity::note_newest(&transaction, last.change.id, &hash)?;
+            }
         }
         transaction.commit()?;
         self.last_hash = hash;
@@ -117,10 +141,12 @@ pub(super) fn anchor(db: &Connection) -> Result<ChainAnchor, Error> {
     Ok(found.map_or_else(ChainAnchor::first, |(id, hash)| ChainAnchor { id: id as u64, hash }))
 }
 
-fn last_hash(db: &Connection) -> Result<Vec<u8>, Error> {
-    let last = "SELECT hash FROM journal ORDER BY id DESC LIMIT 1";
-    match db.query_row(last, [], |row| row.get(0)).optional()? {
-        Some(hash) => Ok(hash),
-        None => Ok(anchor(db)?.hash),
-    }
+/// The newest entry with its hash, or else the last one that was removed.
+///
+/// # Errors
+/// The file is corrupt.
+pub(super) fn newest(db: &Connection) -> Result<ChainAnchor, Error> {
+    let query = "SELECT id, hash FROM journal ORDER BY id DESC LIMIT 1";
+    let last = db.query_row(query, [], |row| Ok((row.get::<_, i64>(0)?, row.get(1)?))).optional()?;
+    last.map_or_else(|| anchor(db), |(id, hash)| Ok(ChainAnchor { id: id as u64, hash }))
 }

@@ -68,6 +68,87 @@ fn an_altered_or_removed_entry_breaks_the_chain() {
     }
 }
 
+/// A file with three entries that another program has changed since.
+fn changed(statement: &str) -> (tempfile::TempDir, std::path::PathBuf) {
+    let (dir, path) = in_a_folder();
+    JournalStore::open(&path).unwrap().append(&[entry(1, 1.0), entry(2, 2.0), entry(3, 0.0)]).unwrap();
+    Connection::open(&path).unwrap().execute_batch(statement).unwrap();
+    (dir, path)
+}
+
+#[test]
+fn a_journal_whose_newest_entries_are_gone_is_found_out_and_stays_so() {
+    let (_dir, path) = changed("DELETE FROM journal WHERE id > 1");
+    let verify = || JournalReader::open(&path).unwrap().verify().unwrap();
+    assert_eq!(verify(), ChainCheck::Cut { newest: 3 });
+    let (journal, restored) = Journal::start(&path, Arc::new(Counters::new(1))).unwrap();
+    assert_eq!((restored.cut, restored.last_entry, restored.services["shop"].weight.basis_points()), (Some(3), 3, 0));
+    journal.append(entry(4, 5.0));
+    drop(journal);
+    assert_eq!(verify(), ChainCheck::Broken { at: 4 }, "its number follows those that are gone");
+}
+
+#[test]
+fn a_state_that_no_entry_explains_is_not_what_a_restart_begins_with() {
+    let (_dir, path) = changed("UPDATE state SET body = json_set(body, '$.weight', 9000)");
+    let verify = || JournalReader::open(&path).unwrap().verify().unwrap();
+    assert_eq!(verify(), ChainCheck::Unexplained { service: "shop".into(), entry: 3 });
+    let (journal, restored) = Journal::start(&path, Arc::new(Counters::new(1))).unwrap();
+    assert_eq!(restored.unexplained, [("shop".to_owned(), 3)]);
+    assert_eq!(restored.services["shop"].weight.basis_points(), 0, "what the last entry says");
+    journal.append(entry(4, 5.0));
+    drop(journal);
+    assert_eq!(verify(), ChainCheck::Whole(4));
+}
+
+#[test]
+fn an_older_version_may_have_written_on() {
+    let (_dir, path) = changed("UPDATE newest SET id = 2, hash = (SELECT hash FROM journal WHERE id = 2)");
+    assert_eq!(JournalReader::open(&path).unwrap().verify().unwrap(), ChainCheck::Whole(3));
+    let (_dir, path) = changed("DROP TABLE newest");
+    assert_eq!(JournalReader::open(&path).unwrap().verify().unwrap(), ChainCheck::Whole(3));
+}
+
+#[test]
+fn a_hash_that_was_said_is_found_as_long_as_its_entry_is_there() {
+    let (_dir, path) = changed("");
+    let reader = JournalReader::open(&path).unwrap();
+    let said = reader.newest().unwrap();
+    assert_eq!((said.id, reader.entry_of(&said.hash).unwrap()), (3, Some(3)));
+    // Whoever knows how can make all of it fit.
+    let fits =
+        "DELETE FROM journal WHERE id = 3; UPDATE newest SET id = 2, hash = (SELECT hash FROM journal WHERE id = 2);
+                UPDATE state SET body = (SELECT json_extract(body, '$.after') FROM journal WHERE id = 2)";
+    Connection::open(&path).unwrap().execute_batch(fits).unwrap();
+    let reader = JournalReader::open(&path).unwrap();
+    assert_eq!(reader.verify().unwrap(), ChainCheck::Whole(2));
+    assert_eq!(reader.entry_of(&said.hash).unwrap(), None, "but what was said elsewhere");
+}
+
+#[cfg(unix)]
+#[test]
+fn the_files_are_their_owners_alone_and_a_linked_lock_is_not_followed() {
+    use std::os::unix::fs::PermissionsExt;
+    let (dir, path) = in_a_folder();
+    std::fs::write(&path, "").unwrap();
+    std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o644)).unwrap();
+    let (journal, _) = Journal::start(&path, Arc::new(Counters::new(1))).unwrap();
+    journal.append(entry(1, 1.0));
+    assert!(journal.sync(std::time::Duration::from_secs(20)));
+    for suffix in ["", "-wal", "-shm", ".lock"] {
+        let mode = std::fs::metadata(beside(&path, suffix)).unwrap().permissions().mode() & 0o777;
+        assert_eq!(mode, 0o600, "{suffix}");
+    }
+    drop(journal);
+    let precious = dir.path().join("precious");
+    std::fs::write(&precious, "kept").unwrap();
+    std::fs::remove_file(beside(&path, ".lock")).unwrap();
+    std::os::unix::fs::symlink(&precious, beside(&path, ".lock")).unwrap();
+    let refused = Journal::start(&path, Arc::new(Counters::new(1))).unwrap_err();
+    assert!(matches!(refused, Error::Linked(_)), "{refused}");
+    assert_eq!(std::fs::read_to_string(&precious).unwrap(), "kept");
+}
+
 #[test]
 fn a_corrupt_file_is_set_aside_and_a_new_one_begun() {
     let dir = tempfile::tempdir().unwrap();
@@ -335,14 +416,20 @@ fn a_page_of_100_000_entries_is_found_by_index() {
 fn a_checkpoint_is_kept_without_an_entry_and_gives_way_to_one() {
     let (_dir, path) = in_a_folder();
     let (journal, _) = Journal::start(&path, Arc::new(Counters::new(1))).unwrap();
-    let durable = |percent| entry(1, percent).change.after.unwrap();
+    // What is no decision: a checkpoint may say it alone.
+    let durable = |percent| {
+        let weight = Weight::from_percent(percent).unwrap();
+        let asked = RequestedSplit { active: Environment::Blue, weight };
+        DurableState { asked, ..entry(1, 1.0).change.after.unwrap() }
+    };
+    let asked = |restored: &RestoredState, service: &str| restored.services[service].asked.weight.basis_points();
     journal.append(entry(1, 1.0));
     (2..=9).for_each(|percent| journal.save_state("shop".into(), durable(f64::from(percent))));
     journal.save_state("other".into(), durable(50.0));
     drop(journal);
     let (journal, restored) = Journal::start(&path, Arc::new(Counters::new(1))).unwrap();
-    assert_eq!(restored.services["shop"].weight.basis_points(), 900, "the latest wins");
-    assert_eq!((restored.services["other"].weight.basis_points(), restored.last_entry), (5000, 1));
+    assert_eq!(asked(&restored, "shop"), 900, "the latest wins");
+    assert_eq!((asked(&restored, "other"), restored.last_entry), (5000, 1));
     journal.save_state("shop".into(), durable(20.0));
     journal.append(entry(2, 30.0));
     drop(journal);

@@ -5,7 +5,7 @@
 //! entries, a few at a time and only when nothing is waiting to be written.
 
 use std::collections::{BTreeMap, VecDeque};
-use std::fs::{File, TryLockError};
+use std::fs::{File, OpenOptions, TryLockError};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, TrySendError, sync_channel};
@@ -15,8 +15,9 @@ use std::time::Duration;
 use crate::journal::message::{WriterMessage, WrittenCallback};
 use crate::journal::snapshot_queue::NamedSnapshots;
 use crate::journal::snapshots::{SnapshotChange, SnapshotError};
-use crate::journal::{Error, JournalEntry, JournalStore, RestoredState};
+use crate::journal::{ChainAnchor, Error, JournalEntry, JournalStore, RestoredState};
 use config::JournalRetention;
+use judgement::hex;
 use judgement::rollout::DurableState;
 use judgement::time::Millis;
 use memory::counters::{Counters, count, set};
@@ -28,6 +29,8 @@ const MAX_KEPT: usize = 10_000;
 const RETRY: Duration = Duration::from_secs(1);
 /// How often old entries are looked for.
 const TRIM_EVERY: Millis = Millis::seconds(60);
+/// How often the newest entry's hash is said where the journal's file does not reach.
+const SAY_EVERY: Millis = Millis::seconds(3600);
 /// The pause between two batches of removals, for others that need the disk.
 const TRIM_PAUSE: Duration = Duration::from_millis(20);
 
@@ -52,6 +55,9 @@ struct Writer {
     states: BTreeMap<String, DurableState>,
     keep: JournalRetention,
     next_trim: Millis,
+    next_said: Millis,
+    /// The newest entry that was said.
+    said: u64,
     /// The last entry's number when the process started to count.
     base: u64,
     /// Added to the numbers of entries. Not zero if the file could not be read at the start and turned out to hold
@@ -83,6 +89,7 @@ impl Journal {
         counters: Arc<Counters>,
     ) -> Result<(Journal, RestoredState), Error> {
         let lock = lock(path)?;
+        close_to_others(path);
         let (store, restored) = open_or_set_aside(path, &counters)?;
         let base = restored.last_entry;
         let (queue, notes) = sync_channel(QUEUE);
@@ -93,6 +100,8 @@ impl Journal {
             states: BTreeMap::new(),
             keep,
             next_trim: memory::clock::now(),
+            next_said: memory::clock::now(),
+            said: 0,
             base,
             ahead: 0,
             counters: counters.clone(),
@@ -160,10 +169,59 @@ impl Drop for Journal {
 /// Locks the file beside the state, because two processes would number their entries alike. `None` if that file cannot
 /// be created.
 fn lock(path: &Path) -> Result<Option<File>, Error> {
-    let Ok(file) = File::create(beside(path, ".lock")) else { return Ok(None) };
+    let path = beside(path, ".lock");
+    // Whoever may write to the folder must not make the start empty a file that it points to.
+    if path.is_symlink() {
+        return Err(Error::Linked(path));
+    }
+    let Ok(file) = own(File::options().read(true).write(true).create(true).truncate(false)).open(path) else {
+        return Ok(None);
+    };
     match file.try_lock() {
         Err(TryLockError::WouldBlock) => Err(Error::InUse),
         Ok(()) | Err(TryLockError::Error(_)) => Ok(Some(file)),
+    }
+}
+
+/// A file that is created is its owner's alone.
+#[cfg(unix)]
+fn own(options: &mut OpenOptions) -> &OpenOptions {
+    use std::os::unix::fs::OpenOptionsExt;
+    options.mode(0o600)
+}
+
+#[cfg(not(unix))]
+fn own(options: &mut OpenOptions) -> &OpenOptions {
+    options
+}
+
+/// Makes sure that the state is its owner's alone; SQLite gives the files beside it the same mode.
+#[cfg(unix)]
+fn close_to_others(path: &Path) {
+    use std::os::unix::fs::PermissionsExt;
+    // SQLite would create it for everybody to read.
+    let _ = own(File::options().write(true).create(true).truncate(false)).open(path);
+    for suffix in ["", "-wal", "-shm", ".lock"] {
+        let file = beside(path, suffix);
+        let Ok(found) = std::fs::symlink_metadata(&file) else { continue };
+        if found.is_file() && found.permissions().mode() & 0o077 != 0 {
+            tracing::warn!(file = %file.display(), "others could read it: it is for its owner alone now");
+            let _ = std::fs::set_permissions(&file, std::fs::Permissions::from_mode(0o600));
+        }
+    }
+}
+
+#[cfg(not(unix))]
+fn close_to_others(_: &Path) {}
+
+/// Says what does not fit together in the file.
+fn tell_of_changes(path: &Path, restored: &RestoredState) {
+    let state = path.display();
+    if let Some(newest) = restored.cut {
+        tracing::error!(%state, newest, "the newest entries of the journal were removed by another program; `cutover history --verify` goes on showing the gap");
+    }
+    for (service, entry) in &restored.unexplained {
+        tracing::error!(%state, service, entry, "the stored state was changed by another program; what the service's last entry says is in force");
     }
 }
 
@@ -206,6 +264,7 @@ fn open_or_set_aside(path: &Path, counters: &Counters) -> Result<(Option<Journal
 fn open_and_restore(path: &Path) -> Result<(JournalStore, RestoredState), Error> {
     let store = JournalStore::open(path)?;
     let restored = store.restore()?;
+    tell_of_changes(path, &restored);
     Ok((store, restored))
 }
 
@@ -216,7 +275,7 @@ fn is_corrupt(error: &Error) -> bool {
             error.sqlite_error_code(),
             Some(rusqlite::ErrorCode::NotADatabase | rusqlite::ErrorCode::DatabaseCorrupt)
         ),
-        Error::Format(_) | Error::Missing(_) | Error::InUse | Error::Snapshot(_) => false,
+        Error::Format(_) | Error::Missing(_) | Error::InUse | Error::Linked(_) | Error::Snapshot(_) => false,
     }
 }
 
@@ -254,6 +313,7 @@ impl Writer {
             }
             if open {
                 self.trim();
+                self.say_newest();
             }
         }
         if !self.kept.is_empty() {
@@ -296,6 +356,19 @@ impl Writer {
         };
         if more {
             self.next_trim = now;
+        }
+    }
+
+    /// Says the newest entry's hash in the log, once an hour, if there is a new one.
+    fn say_newest(&mut self) {
+        let now = memory::clock::now();
+        let Some(store) = self.store.as_ref().filter(|_| now >= self.next_said) else { return };
+        self.next_said = now.plus(SAY_EVERY);
+        if let Ok(ChainAnchor { id, hash }) = store.newest()
+            && id > self.said
+        {
+            self.said = id;
+            tracing::info!(entry = id, hash = hex::text(&hash), "the newest entry of the journal");
         }
     }
 
