@@ -84,8 +84,8 @@ fn clients_by_key_and_requests_without_one_pass_a_rollout_without_a_word() {
     });
     site.must(&["deploy", "2.0.0", "--wait", "--through-watch"]);
     assert_eq!(load.stop().1, 0);
-    let kinds = site.kinds();
-    assert!(kinds.contains(&ChangeKind::Watched) && !kinds.contains(&ChangeKind::SampleRatio), "{kinds:?}");
+    wait_until("all of it is in the journal", SOON, || site.kinds().contains(&ChangeKind::Watched));
+    assert!(!site.kinds().contains(&ChangeKind::SampleRatio), "{:?}", site.kinds());
     assert_eq!(metric(&site, "cutover_guard_split_evidence{service=\"shop\"}"), None, "nothing is divided any more");
 }
 

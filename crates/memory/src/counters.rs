@@ -315,7 +315,7 @@ mod tests {
     fn a_response_is_odd_by_what_is_usual_on_its_route() {
         let route = RouteCounters::new(2);
         let answer = |side: Environment, media: MediaKind, is_loop: bool| {
-            let body = Some(BodyShape { media, length: Some(1000), waited: Millis::ZERO });
+            let body = Some(BodyShape { media, length: Some(1000), is_coded: false, waited: Millis::ZERO });
             let outcome = AttemptOutcome { body, is_loop, ..outcome(200) };
             route.record(Shard(1), side, true, outcome);
             route.totals(side)

@@ -9,7 +9,7 @@ use judgement::traffic::Environment;
 use memory::counters::RouteCounters;
 use memory::snapshot::ServedService;
 
-/// What active's responses look like is looked at this often.
+/// What is usual is looked at this often.
 const LEARNT: Millis = Millis(500);
 
 /// The judged totals of every live service's routes, as last read.
@@ -21,21 +21,21 @@ pub struct CounterReadings(HashMap<String, Vec<Reading>>);
 struct Reading {
     activity: u64,
     totals: Option<[JudgedTotals; 2]>,
-    /// What active's responses look like, and who that was.
+    /// What usual responses look like, and whose they are.
     shapes: Option<(Environment, ShapeMemory)>,
     /// When that was last looked at.
     looked: Millis,
 }
 
 impl Reading {
-    /// Tells the route what is usual for active, a few times a second.
-    fn learn(&mut self, now: Millis, active: Environment, route: &RouteCounters) {
+    /// Tells the route what is usual, a few times a second.
+    fn learn(&mut self, now: Millis, usual: Environment, route: &RouteCounters) {
         let Some(totals) = &self.totals else { return };
-        let seen = &active.of(totals).shapes;
+        let seen = &usual.of(totals).shapes;
         match &mut self.shapes {
-            Some((side, _)) if *side == active && now.since(self.looked) < LEARNT => return,
-            Some((side, memory)) if *side == active => memory.look(now, seen),
-            shapes => *shapes = Some((active, ShapeMemory::new(now, seen))),
+            Some((side, _)) if *side == usual && now.since(self.looked) < LEARNT => return,
+            Some((side, memory)) if *side == usual => memory.look(now, seen),
+            shapes => *shapes = Some((usual, ShapeMemory::new(now, seen))),
         }
         self.looked = now;
         self.shapes.iter().for_each(|(_, memory)| route.set_usual(memory.usual()));
@@ -56,14 +56,9 @@ impl CounterReadings {
         }
     }
 
-    /// The current totals of a service's routes. Only routes that have changed are read in full. `active`: by whose responses
+    /// The current totals of a service's routes. Only routes that have changed are read in full. `usual`: by whose responses
     /// others are odd.
-    pub fn read(
-        &mut self,
-        now: Millis,
-        active: Environment,
-        serving: &ServedService,
-    ) -> Vec<Option<[JudgedTotals; 2]>> {
+    pub fn read(&mut self, now: Millis, usual: Environment, serving: &ServedService) -> Vec<Option<[JudgedTotals; 2]>> {
         if !self.0.contains_key(&serving.name) {
             self.0.insert(serving.name.clone(), vec![Reading::default(); serving.routes.len()]);
         }
@@ -73,7 +68,7 @@ impl CounterReadings {
             let activity = route.activity();
             if activity != reading.activity {
                 (reading.activity, reading.totals) = (activity, route.judged());
-                reading.learn(now, active, route);
+                reading.learn(now, usual, route);
             }
             reading.totals.clone()
         });

@@ -73,7 +73,7 @@ impl Sidecar {
         counters: Arc<Counters>,
         journal: Journal,
     ) -> Sidecar {
-        let RestoredState { services, generation, last_entry, lost, missing } = restored;
+        let RestoredState { services, generation, last_entry, lost, missing, .. } = restored;
         let began = clock::wall_millis().saturating_sub(clock::now().0);
         let state = match lost {
             true => State::after_loss(began),
@@ -230,8 +230,9 @@ impl Sidecar {
         }
         for service in &live {
             let Some(serving) = self.placed.serving(service) else { continue };
-            let active = self.state.active_of(service).unwrap_or(Environment::Blue);
-            let routes = checked(self.readings.read(now, active, serving), self.counters.health_failures(service));
+            // During the watch that is the side that was replaced, which has no traffic any more.
+            let usual = self.state.durable(service).map_or(Environment::Blue, |durable| durable.subject().other());
+            let routes = checked(self.readings.read(now, usual, serving), self.counters.health_failures(service));
             let event = Event::Counted { service: service.clone(), routes, on_grid };
             self.apply(event, now);
             if counts_arrivals {

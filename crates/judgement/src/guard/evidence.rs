@@ -216,7 +216,10 @@ impl MeterEvidence {
             }
             _ => format!("{candidate} fails {c_bad} of {c_all}, {other}"),
         };
-        let certain = format!("evidence {} that {candidate} is worse than tolerated", odds(total));
+        let mut certain = format!("evidence {} that {candidate} is worse than tolerated", odds(total));
+        if self.meter == MeterKind::Shape {
+            certain += " (if that is meant, set `compare_shape = false`)";
+        }
         match self.before {
             None => format!("{place}{what} over the same {span}: {certain}"),
             Some(_) => format!("{place}{}: {certain}", self.alone(active, candidate)),

@@ -33,6 +33,17 @@ pub const MEDIA_KINDS: usize = 13;
 pub const POWERS: usize = 32;
 
 impl MediaKind {
+    /// Whether the length of such a body says anything: a picture that is stored in another way may be a tenth of what it
+    /// was.
+    const fn has_length(self) -> bool {
+        !matches!(self, MediaKind::Image | MediaKind::Font | MediaKind::Film | MediaKind::Events)
+    }
+
+    /// Whether the time that such a body takes is the origin's: events come when they happen.
+    const fn has_time(self) -> bool {
+        !matches!(self, MediaKind::Events)
+    }
+
     /// The kind of a `Content-Type`.
     pub fn of(content_type: &[u8]) -> MediaKind {
         let end = content_type.iter().position(|byte| *byte == b';').unwrap_or(content_type.len());
@@ -79,6 +90,8 @@ pub struct BodyShape {
     pub media: MediaKind,
     /// The length of the body, in bytes; `None` if it is not known, because the client left.
     pub length: Option<u64>,
+    /// The body is compressed, so its length says something else.
+    pub is_coded: bool,
     /// How long the origin was waited for between the head and the end of the body.
     pub waited: Millis,
 }
@@ -138,8 +151,24 @@ const fn lowest(power: u64) -> u64 {
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct ShapeCounts {
     pub media: [u32; MEDIA_KINDS],
+    /// Those of bodies that are not compressed, and of all that are empty.
     pub lengths: [u32; POWERS],
+    /// Those of bodies that are.
+    pub coded: [u32; POWERS],
     pub times: [u32; POWERS],
+}
+
+impl BodyShape {
+    /// Where its length is counted; `None` if that says nothing.
+    pub fn length_power(&self) -> Option<usize> {
+        let length = self.length?;
+        (length == 0 || self.media.has_length()).then(|| power(length))
+    }
+
+    /// Where its time is counted; `None` if that says nothing.
+    pub const fn time_power(&self) -> Option<usize> {
+        if self.media.has_time() { Some(power(self.waited.0)) } else { None }
+    }
 }
 
 impl ShapeCounts {
@@ -149,11 +178,11 @@ impl ShapeCounts {
     }
 
     fn numbers(&self) -> impl Iterator<Item = &u32> {
-        self.media.iter().chain(&self.lengths).chain(&self.times)
+        self.media.iter().chain(&self.lengths).chain(&self.coded).chain(&self.times)
     }
 
     fn numbers_mut(&mut self) -> impl Iterator<Item = &mut u32> {
-        self.media.iter_mut().chain(&mut self.lengths).chain(&mut self.times)
+        self.media.iter_mut().chain(&mut self.lengths).chain(&mut self.coded).chain(&mut self.times)
     }
 }
 
@@ -162,12 +191,20 @@ impl ShapeCounts {
 pub struct UsualShape(u64);
 
 const KNOWN: u64 = 1 << 63;
-const HAS_BODIES: u64 = 1 << 62;
+/// Bodies are usual, and empty ones are not.
 const FULL: u64 = 1 << 61;
 const POWER: u64 = 63;
-const SHORTEST: u32 = 16;
-const LONGEST: u32 = 22;
+/// Where the shortest usual length is, and the longest, of bodies that are not compressed and of those that are.
+const LENGTHS: LengthBits = LengthBits { known: 1 << 60, shortest: 16, longest: 22 };
+const CODED: LengthBits = LengthBits { known: 1 << 59, shortest: 34, longest: 40 };
 const SLOWEST: u32 = 28;
+
+/// The bits of usual lengths.
+struct LengthBits {
+    known: u64,
+    shortest: u32,
+    longest: u32,
+}
 
 impl UsualShape {
     /// Nothing is known, so nothing is odd but a redirect that leads nowhere.
@@ -203,16 +240,18 @@ impl UsualShape {
             if length > 0 && !self.has(body.media) {
                 return Some(Oddity::Media);
             }
-            if length > 0 && self.0 & HAS_BODIES != 0 {
-                if length.saturating_mul(TIMES) < lowest(self.power(SHORTEST)) {
+            let LengthBits { known, shortest, longest } = if body.is_coded { CODED } else { LENGTHS };
+            if length > 0 && body.media.has_length() && self.0 & known != 0 {
+                if length.saturating_mul(TIMES) < lowest(self.power(shortest)) {
                     return Some(Oddity::Short);
                 }
-                if length > TIMES * lowest(self.power(LONGEST) + 1) {
+                if length > TIMES * lowest(self.power(longest) + 1) {
                     return Some(Oddity::Long);
                 }
             }
         }
-        (power(body.waited.0) as u64 > self.power(SLOWEST)).then_some(Oddity::Slow)
+        let is_slow = body.time_power().is_some_and(|time| time as u64 > self.power(SLOWEST));
+        is_slow.then_some(Oddity::Slow)
     }
 }
 
@@ -224,8 +263,8 @@ impl fmt::Debug for UsualShape {
         f.debug_struct("UsualShape")
             .field("media", &format_args!("{:b}", self.0 & 0xffff))
             .field("full", &(self.0 & FULL != 0))
-            .field("shortest", &lowest(self.power(SHORTEST)))
-            .field("longest", &lowest(self.power(LONGEST) + 1))
+            .field("shortest", &lowest(self.power(LENGTHS.shortest)))
+            .field("longest", &lowest(self.power(LENGTHS.longest) + 1))
             .field("slowest", &lowest(self.power(SLOWEST) + 1))
             .finish()
     }
@@ -251,6 +290,7 @@ const MEMORY: Millis = Millis::seconds(600);
 pub struct ShapeMemory {
     media: [f64; MEDIA_KINDS],
     lengths: [f64; POWERS],
+    coded: [f64; POWERS],
     times: [f64; POWERS],
     last: ShapeCounts,
     at: Millis,
@@ -260,8 +300,8 @@ impl ShapeMemory {
     /// `active`: all that it has counted so far, which is remembered in full.
     pub fn new(now: Millis, active: &ShapeCounts) -> ShapeMemory {
         let last = ShapeCounts::default();
-        let mut memory =
-            ShapeMemory { media: [0.0; MEDIA_KINDS], lengths: [0.0; POWERS], times: [0.0; POWERS], last, at: now };
+        let (media, none) = ([0.0; MEDIA_KINDS], [0.0; POWERS]);
+        let mut memory = ShapeMemory { media, lengths: none, coded: none, times: none, last, at: now };
         memory.look(now, active);
         memory
     }
@@ -272,7 +312,7 @@ impl ShapeMemory {
             return;
         }
         let kept = (-(now.since(self.at).0 as f64) / MEMORY.0 as f64).exp();
-        let sums = self.media.iter_mut().chain(&mut self.lengths).chain(&mut self.times);
+        let sums = self.media.iter_mut().chain(&mut self.lengths).chain(&mut self.coded).chain(&mut self.times);
         for ((sum, now), before) in sums.zip(active.numbers()).zip(self.last.numbers()) {
             *sum = *sum * kept + f64::from(now.wrapping_sub(*before));
         }
@@ -280,26 +320,34 @@ impl ShapeMemory {
     }
 
     pub fn usual(&self) -> UsualShape {
-        let all: f64 = self.lengths.iter().sum();
+        let all: f64 = self.media.iter().sum();
         if all < LEAST {
             return UsualShape::UNKNOWN;
         }
-        let [empty, bodies @ ..] = &self.lengths;
         let media = self.media.iter().enumerate().filter(|(_, n)| **n >= USUAL * all);
         let mut bits = media.fold(KNOWN, |bits, (kind, _)| bits | 1 << kind);
+        let [empty, bodies @ ..] = &self.lengths;
         if *empty < USUAL * all {
             bits |= FULL;
         }
-        let full = all - empty;
-        if full >= LEAST {
-            bits |= HAS_BODIES;
-            bits |= (first_beyond(bodies.iter(), REST * full) as u64 + 1) << SHORTEST;
-            bits |= ((bodies.len() - first_beyond(bodies.iter().rev(), REST * full)) as u64) << LONGEST;
-        }
-        let slowest = POWERS - 1 - first_beyond(self.times.iter().rev(), REST * all);
+        let [_, coded @ ..] = &self.coded;
+        bits |= length_bits(bodies, &LENGTHS) | length_bits(coded, &CODED);
+        let timed: f64 = self.times.iter().sum();
+        let slowest = POWERS - 1 - first_beyond(self.times.iter().rev(), REST * timed).min(POWERS - 1);
         let slowest = (slowest + SLOWER - 1).max(power(LEAST_SLOW.0)).min(POWERS - 1);
         UsualShape(bits | (slowest as u64) << SLOWEST)
     }
+}
+
+/// The usual lengths, if enough are known.
+fn length_bits(bodies: &[f64], at: &LengthBits) -> u64 {
+    let all: f64 = bodies.iter().sum();
+    if all < LEAST {
+        return 0;
+    }
+    let shortest = first_beyond(bodies.iter(), REST * all) as u64 + 1;
+    let longest = (bodies.len() - first_beyond(bodies.iter().rev(), REST * all)) as u64;
+    at.known | shortest << at.shortest | longest << at.longest
 }
 
 /// The place of the first number at which the sum is over `least`.
@@ -359,7 +407,7 @@ mod tests {
     }
 
     fn oddity(usual: UsualShape, media: MediaKind, length: u64, millis: u64) -> Option<Oddity> {
-        usual.oddity(&BodyShape { media, length: Some(length), waited: Millis(millis) })
+        usual.oddity(&BodyShape { media, length: Some(length), is_coded: false, waited: Millis(millis) })
     }
 
     #[test]
@@ -386,6 +434,28 @@ mod tests {
         }
         assert_eq!(oddity(site, MediaKind::Xml, 10, 0), Some(Oddity::Media));
         assert_eq!(oddity(site, MediaKind::Html, 100 << 20, 0), Some(Oddity::Long));
+        assert_eq!(oddity(site, MediaKind::Image, 100 << 20, 0), None, "a picture may be of any length");
+    }
+
+    #[test]
+    fn compressed_bodies_have_lengths_of_their_own() {
+        let mut counts = counted((0..500).map(|n| (MediaKind::Html, 90_000 + n, 0)));
+        let coded =
+            |length| BodyShape { media: MediaKind::Html, length: Some(length), is_coded: true, waited: Millis(0) };
+        let plain = ShapeMemory::new(Millis::ZERO, &counts).usual();
+        assert_eq!(plain.oddity(&coded(700)), None, "compression was switched on");
+        counts.media[MediaKind::Html as usize] += 500;
+        counts.coded[power(7000)] += 500;
+        let both = ShapeMemory::new(Millis::ZERO, &counts).usual();
+        assert_eq!((both.oddity(&coded(7000)), both.oddity(&coded(200))), (None, Some(Oddity::Short)));
+        assert_eq!(oddity(both, MediaKind::Html, 7000, 0), None);
+        assert_eq!(oddity(both, MediaKind::Html, 700, 0), Some(Oddity::Short));
+    }
+
+    #[test]
+    fn events_come_when_they_happen() {
+        let events = usual((0..500).map(|_| (MediaKind::Events, 500, 300)));
+        assert_eq!(oddity(events, MediaKind::Events, 90_000, 3_600_000), None);
     }
 
     #[test]
@@ -398,8 +468,9 @@ mod tests {
     #[test]
     fn of_a_client_that_left_only_the_time_is_known() {
         let api = usual((0..1000).map(|n| (MediaKind::Json, 1000 + n, 0)));
-        let left =
-            |millis: u64| api.oddity(&BodyShape { media: MediaKind::Html, length: None, waited: Millis(millis) });
+        let left = |millis: u64| {
+            api.oddity(&BodyShape { media: MediaKind::Html, length: None, is_coded: false, waited: Millis(millis) })
+        };
         assert_eq!((left(100), left(3000)), (None, Some(Oddity::Slow)));
     }
 

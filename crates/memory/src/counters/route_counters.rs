@@ -7,7 +7,7 @@ use std::sync::atomic::{AtomicU32, AtomicU64, Ordering::Relaxed};
 use crate::counters::Shard;
 use crate::counters::cohort_ring::CohortRing;
 use judgement::guard::latency::{BUCKETS, bucket_of};
-use judgement::guard::shape::{BodyShape, MEDIA_KINDS, ODDITIES, Oddity, POWERS, ShapeCounts, UsualShape, power};
+use judgement::guard::shape::{BodyShape, MEDIA_KINDS, ODDITIES, Oddity, POWERS, ShapeCounts, UsualShape};
 use judgement::guard::window::{AnswerCounts, CLIENTS, JudgedTotals};
 use judgement::traffic::Environment;
 use strum::{IntoStaticStr, VariantArray};
@@ -209,6 +209,7 @@ impl RouteCell {
 struct ShapeCell {
     media: [AtomicU32; MEDIA_KINDS],
     lengths: [AtomicU32; POWERS],
+    coded: [AtomicU32; POWERS],
     times: [AtomicU32; POWERS],
     odd: [AtomicU32; CLIENTS],
     oddities: [AtomicU32; ODDITIES],
@@ -219,6 +220,7 @@ impl ShapeCell {
         ShapeCell {
             media: [const { AtomicU32::new(0) }; MEDIA_KINDS],
             lengths: [const { AtomicU32::new(0) }; POWERS],
+            coded: [const { AtomicU32::new(0) }; POWERS],
             times: [const { AtomicU32::new(0) }; POWERS],
             odd: [const { AtomicU32::new(0) }; CLIENTS],
             oddities: [const { AtomicU32::new(0) }; ODDITIES],
@@ -229,10 +231,11 @@ impl ShapeCell {
     fn record(&self, body: &BodyShape) {
         // How much of it would have come, nobody knows.
         let Some(length) = body.length else { return };
+        let lengths = if body.is_coded && length > 0 { &self.coded } else { &self.lengths };
         let counts = [
             self.media.get(body.media as usize),
-            self.lengths.get(power(length)),
-            self.times.get(power(body.waited.0)),
+            body.length_power().and_then(|power| lengths.get(power)),
+            body.time_power().and_then(|power| self.times.get(power)),
         ];
         counts.into_iter().flatten().for_each(|count| _ = count.fetch_add(1, Relaxed));
     }
@@ -244,9 +247,16 @@ impl ShapeCell {
     }
 
     fn add_to(&self, totals: &mut JudgedTotals) {
-        let JudgedTotals { shapes: ShapeCounts { media, lengths, times }, odd, oddities, .. } = totals;
-        let sums = media.iter_mut().chain(lengths).chain(times).chain(odd).chain(oddities);
-        let parts = self.media.iter().chain(&self.lengths).chain(&self.times).chain(&self.odd).chain(&self.oddities);
+        let JudgedTotals { shapes: ShapeCounts { media, lengths, coded, times }, odd, oddities, .. } = totals;
+        let sums = media.iter_mut().chain(lengths).chain(coded).chain(times).chain(odd).chain(oddities);
+        let parts = self
+            .media
+            .iter()
+            .chain(&self.lengths)
+            .chain(&self.coded)
+            .chain(&self.times)
+            .chain(&self.odd)
+            .chain(&self.oddities);
         sums.zip(parts).for_each(|(sum, part)| *sum = sum.wrapping_add(part.load(Relaxed)));
     }
 }

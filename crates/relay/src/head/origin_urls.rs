@@ -8,6 +8,7 @@ use http1::{FieldLine, FieldSet, HeadView, KnownField};
 
 use crate::head::client_scheme::ClientScheme;
 use memory::snapshot::Endpoint;
+use url::Url;
 
 /// The fields of a response in which an origin names itself.
 const NAMING: FieldSet =
@@ -29,30 +30,15 @@ pub fn leads_back(front: &Front<'_>, request: HeadView<'_>, response: HeadView<'
     let Some(location) = response.first(KnownField::Location) else { return false };
     let mut url = Vec::new();
     front.write_url(&mut url, location);
-    let end = url.iter().position(|byte| *byte == b'#').unwrap_or(url.len());
-    let url = url.get(..end).unwrap_or_default();
-    let target = match AbsoluteUrl::parse(url) {
-        None => url,
-        Some(AbsoluteUrl { scheme, authority, target }) => {
-            let own = ClientScheme::of_connection(front.https);
-            let default: &[u8] = if front.https { b"443" } else { b"80" };
-            let named = |text| {
-                let (host, port) = split_port(text);
-                (host, port.filter(|port| *port != default))
-            };
-            let ((host, port), front) = (named(authority), front.host.map(|host| named(host.as_bytes())));
-            let is_same = front.is_some_and(|(own, own_port)| host.eq_ignore_ascii_case(own) && port == own_port);
-            if !is_same || scheme.is_some_and(|scheme| scheme != own) {
-                return false;
-            }
-            if target.is_empty() { b"/" } else { target }
-        }
-    };
-    let rest = target.strip_prefix(request.path().as_bytes());
-    rest.is_some_and(|rest| match request.query() {
-        Some(query) => rest.strip_prefix(b"?") == Some(query.as_bytes()),
-        None => rest.is_empty(),
-    })
+    let scheme = ClientScheme::of_connection(front.https).name();
+    // A client of HTTP/1.0 may name no host; then a redirect that names one leads elsewhere.
+    let host = front.host.unwrap_or("unnamed.invalid");
+    let query = request.query().map_or(String::new(), |query| format!("?{query}"));
+    let asked = Url::parse(&format!("{scheme}://{host}{}{query}", request.path())).ok();
+    let told = std::str::from_utf8(&url).ok().zip(asked.as_ref()).and_then(|(url, asked)| asked.join(url).ok());
+    let Some((asked, mut told)) = asked.zip(told) else { return false };
+    told.set_fragment(None);
+    asked == told
 }
 
 /// A value in pieces, most of them empty.

@@ -596,10 +596,12 @@ impl Exchange<'_> {
         }
         match origin.head().status() {
             // A part of a body says nothing of the whole.
-            200..=203 | 207..=299 if kind != RequestKind::Head => {
-                let media = response.first(KnownField::ContentType).unwrap_or_default();
+            200..=205 | 207..=299 if kind != RequestKind::Head => {
+                let media = MediaKind::of(response.first(KnownField::ContentType).unwrap_or_default());
+                let coding = response.first(KnownField::ContentEncoding);
+                let is_coded = coding.is_some_and(|coding| !coding.eq_ignore_ascii_case(b"identity"));
                 let length = is_whole.then_some(origin.body_received);
-                routed.current.body = Some(BodyShape { media: MediaKind::of(media), length, waited });
+                routed.current.body = Some(BodyShape { media, length, is_coded, waited });
             }
             301..=303 | 307 | 308 if matches!(request.method(), "GET" | "HEAD") => {
                 let ClientConnection { trusted, tls, .. } = *self.connection;

@@ -111,13 +111,24 @@ fn error_limit(
         (Some(ErrorLimit::Fixed(most)), _) => Some(result(most, None)),
         (Some(ErrorLimit::OfActive(times)), Some(of)) => {
             let active = percent(of.failed, of.requests);
+            let most = times * active + by_chance(times, active, [requests, of.requests]);
             // One request that fails by chance proves nothing where active has failed none.
-            let most = (times * active).max(ErrorLimit::FLOOR).max(percent(1, requests));
+            let most = most.max(ErrorLimit::FLOOR).max(percent(1, requests));
             let result = result(most, Some(RelativeLimit { times, active }));
             Some(LimitResult { held: result.held && of.is_something(), ..result })
         }
         (Some(ErrorLimit::OfActive(_)), None) => None,
     }
+}
+
+/// How far over so many times active's error rate a side comes by chance in one of a hundred runs, in percentage points: the
+/// normal approximation for the difference of two shares. `requests`: the side's and active's.
+fn by_chance(times: f64, active: f64, requests: [u64; 2]) -> f64 {
+    const ONE_IN_A_HUNDRED: f64 = 2.326;
+    let (rate, [own, others]) = (active / 100.0, requests.map(|n| n.max(1) as f64));
+    let most = (times * rate).min(1.0);
+    let variance = most * (1.0 - most) / own + times * times * rate * (1.0 - rate) / others;
+    100.0 * ONE_IN_A_HUNDRED * variance.sqrt()
 }
 
 /// Errors first: if requests fail, the latencies of the others matter less.
@@ -157,16 +168,10 @@ fn sentence(limit: &LimitResult) -> String {
             "error_rate has nothing to be compared with: active failed all of its requests".to_owned()
         }
         "error_rate" if let Some(RelativeLimit { times, active }) = limit.relative => {
-            match limit.limit > times * active {
-                true => format!(
-                    "{found} % of the requests failed, over {wanted} %, the least that a multiple of active's {} % comes to",
-                    shown(active)
-                ),
-                false => format!(
-                    "{found} % of the requests failed, over {wanted} %, which is {times} times active's {} %",
-                    shown(active)
-                ),
-            }
+            format!(
+                "{found} % of the requests failed, over {wanted} %, the most that {times} times active's {} % and chance explain",
+                shown(active)
+            )
         }
         "error_rate" if limit.limit == 0.0 => format!("{found} % of the requests failed, and none may"),
         "error_rate" => format!("{found} % of the requests failed, over the limit of {wanted} %"),
@@ -334,7 +339,7 @@ mod tests {
         );
         assert_eq!(
             sentence(&of(20, 1000, 0)),
-            "2.00 % of the requests failed, over 0.10 %, the least that a multiple of active's 0 % comes to"
+            "2.00 % of the requests failed, over 0.10 %, the most that 1.2 times active's 0 % and chance explain"
         );
         assert_eq!(
             sentence(&of(0, 9, 9)),

@@ -83,11 +83,11 @@ pub fn figures(part: &Part) -> String {
     }
 }
 
-/// `p95 not judged: there is no active side beside blue to be compared with`.
+/// `p95 not judged: blue is active itself`.
 pub fn unjudged(load: &LoadResult) -> String {
     let what: Vec<String> = load.unjudged.iter().map(|what| what.replace('_', " ")).collect();
     let side = load.environment.name();
-    format!("{} not judged: there is no active side beside {side} to be compared with", what.join(", "))
+    format!("{} not judged: {side} is active itself", what.join(", "))
 }
 
 fn of_data(data: &DataResult) -> String {
