@@ -268,10 +268,10 @@ pub struct LoadLimitsFile {
     pub error_rate: Option<At<ErrorBound>>,
     /// The lowest rate of successful responses.
     pub throughput: Option<At<Rate>>,
-    /// The most cores that the origin's process may use on average, or so many times those of active's, such as "1.2 x active":
+    /// The most cores that the origin's process may use on average, or so many times active's, such as "1.2 x active":
     /// at least 0.05 cores. Needs `resources`.
     pub cpu: Option<At<CpuBound>>,
-    /// The most memory that the origin's process may have at any time, or so many times that of active's, such as
+    /// The most memory that the origin's process may have at any time, or so many times active's, such as
     /// "1.2 x active". Needs `resources`.
     pub memory: Option<At<MemoryBound>>,
 }
