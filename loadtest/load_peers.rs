@@ -99,6 +99,7 @@ async fn ours(origin: SocketAddr, rate: f64, users: u32, seconds: u64) -> anyhow
         side: Side::Green,
         url: format!("http://{origin}"),
         endpoints: Arc::new([Endpoint::plain(origin, "origin.test")]),
+        origin: Arc::new([]),
         headers: Vec::new(),
         connector: Arc::default(),
     };
@@ -122,6 +123,7 @@ async fn ours(origin: SocketAddr, rate: f64, users: u32, seconds: u64) -> anyhow
         warm_up: Millis::ZERO,
         users,
         requests: vec![(1, step)],
+        resources: None,
         limits: LoadLimits::default(),
     };
     let result = load::run(&load, &target, None, &Variables::default(), &ProgressTracker::default()).await;

@@ -317,6 +317,12 @@ fn broken_suites() -> Vec<(&'static str, String)> {
         ("a secret that nobody captures", with("").replace("version = 1\n", "version = 1\nsecret = [\"token\"]\n")),
         ("cases of one name", with("[[case]]\nname = \"up\"\npath = \"/\"")),
         (
+            "resources of loads that cannot be",
+            with(
+                "[[load]]\nrate = 1\nfor = \"1s\"\npath = \"/\"\nlimits = { cpu = 1, memory = \"1.2 x active\" }\n[[load]]\nname = \"b\"\nrate = 1\nfor = \"1s\"\npath = \"/\"\nresources = \"prot\"\nlimits = { cpu = 0, memory = \"0.5GiB\" }\n[[load]]\nname = \"c\"\nrate = 1\nfor = \"1s\"\npath = \"/\"\nresources = { blue = { pid = 7 }, green = { pid = 7 } }\nlimits = { cpu = \"two\", memory = \"active x 2\" }\n[[load]]\nname = \"d\"\nrate = 1\nfor = \"1s\"\npath = \"/\"\nresources = { blue = { pid = 7, pid_file = \"a\" }, green = {}, red = \"port\" }",
+            ),
+        ),
+        (
             "loads that are none",
             with(
                 "[[load]]\nprofile = \"flat\"\n[[load]]\nname = \"b\"\nrate = 0\nfrom = 5\nfor = \"1ms\"\nusers = 0\npath = \"/\"\nlimits = { p95 = 5, error_rate = 101 }",

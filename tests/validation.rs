@@ -112,3 +112,15 @@ fn a_load_is_compared_with_active_under_the_same_load() {
     let (code, said) = site.cutover(&["validate", "run-suite", "compared", "green"]);
     assert!(code == Some(0) || said.contains("this machine was busy"), "{said}");
 }
+
+#[test]
+fn the_resources_of_an_origin_are_measured_by_its_port_and_fail_their_limits() {
+    let site = Site::new("bake = \"1h\"");
+    let load = "version = 1\n[[load]]\nname = \"home\"\nrate = 30\nfor = \"1s\"\npath = \"/\"\nresources = \"port\"\n";
+    site.suite("measured", &format!("{load}limits = {{ cpu = 64, memory = \"1KiB\" }}\n"));
+    let (code, said) = site.cutover(&["validate", "run-suite", "measured", "green"]);
+    assert_eq!(code, Some(1), "{said}");
+    assert!(said.contains("the origin's memory is ") && said.contains("over the limit of 1 KiB"), "{said}");
+    assert!(said.contains("origin memory") && said.contains("MiB"), "{said}");
+    assert!(!said.contains("the origin's CPU"), "{said}");
+}

@@ -83,6 +83,7 @@ fn finish(name: &str, environment: Side, course: Course, all: &[f64], seconds: V
         late: 3,
         unjudged: Vec::new(),
         active: None,
+        resources: None,
     }
 }
 

@@ -197,7 +197,19 @@ pub struct LoadTest {
     pub users: u32,
     /// Chosen in proportion to their weights.
     pub requests: Vec<(u32, SuiteRequest)>,
+    /// The processes whose resources are measured meanwhile: blue's, then green's.
+    pub resources: Option<[OriginProcess; 2]>,
     pub limits: LoadLimits,
+}
+
+/// How the process of an origin on this machine is found.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum OriginProcess {
+    /// It listens on the origin's port.
+    Port,
+    Pid(u32),
+    /// A file that contains its id.
+    PidFile(PathBuf),
 }
 
 /// The shape of a load.
@@ -258,12 +270,31 @@ impl ErrorLimit {
     pub const FLOOR: f64 = 0.1;
 }
 
+/// The most that an origin's process may use: cores on average, or bytes at any time.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum ResourceLimit {
+    Fixed(f64),
+    /// So many times that of the active side's process under the same load in the same seconds.
+    OfActive(f64),
+}
+
+impl ResourceLimit {
+    /// In cores: a limit that is compared with active's is never below this.
+    pub const CPU_FLOOR: f64 = 0.05;
+}
+
 impl LoadLimits {
     /// Whether a limit is compared with the active side.
     pub fn need_active(&self) -> bool {
         let latencies = [self.p50, self.p95, self.p99];
         latencies.iter().any(|limit| matches!(limit, Some(LatencyLimit::OfActive(_))))
             || matches!(self.error_rate, Some(ErrorLimit::OfActive(_)))
+            || self.need_resources_of_active()
+    }
+
+    /// Whether the resources of both sides' processes are compared.
+    pub fn need_resources_of_active(&self) -> bool {
+        [self.cpu, self.memory].iter().any(|limit| matches!(limit, Some(ResourceLimit::OfActive(_))))
     }
 }
 
@@ -277,6 +308,10 @@ pub struct LoadLimits {
     pub error_rate: Option<ErrorLimit>,
     /// Successful responses per second.
     pub throughput: Option<f64>,
+    /// In cores, on average.
+    pub cpu: Option<ResourceLimit>,
+    /// In bytes, at most.
+    pub memory: Option<ResourceLimit>,
 }
 
 /// The same requests to both sides.

@@ -7,6 +7,7 @@
 
 mod driver;
 mod latency;
+mod origin_process;
 mod process;
 mod requests;
 mod schedule;
@@ -21,6 +22,7 @@ use tokio::sync::oneshot;
 use tokio::task::{JoinHandle, spawn_blocking};
 use tokio::time::{MissedTickBehavior, interval};
 
+use crate::load::origin_process::{MeasuredOrigins, OriginMeter};
 use crate::load::process::ProcessMeter;
 use crate::load::requests::RequestMix;
 use crate::load::schedule::LoadSchedule;
@@ -56,8 +58,12 @@ pub async fn run(
     progress: &ProgressTracker,
 ) -> LoadResult {
     let (began, mut meter, mut seconds_done) = (clock::micros(), ProcessMeter::new(), 0);
-    let result = match start_all(load, target, active, variables) {
-        Ok((own, reference)) => {
+    let origins = OriginMeter::start(load, target, active).await;
+    let started = origins.and_then(|origins| Ok((origins, start_all(load, target, active, variables)?)));
+    let mut origins_meter = None;
+    let result = match started {
+        Ok((origins, (own, reference))) => {
+            origins_meter = origins;
             let of_active = async {
                 match reference {
                     Some(reference) => reference.tally().await,
@@ -89,8 +95,12 @@ pub async fn run(
     let took = clock::micros() - began;
     match result {
         Ok((Some(tally), reference)) => {
+            let measured = match origins_meter {
+                Some(origins) => origins.results().await,
+                None => MeasuredOrigins::default(),
+            };
             let reference = active.zip(reference);
-            tallied(load, (target, tally), reference, &meter, took)
+            tallied(load, (target, tally), reference, (&meter, measured), took)
         }
         Ok((None, _)) => refused(load, target.side, "stopped".to_owned(), took),
         Err(why) => refused(load, target.side, why, took),
@@ -139,17 +149,22 @@ fn tallied(
     load: &LoadTest,
     (target, mut tally): (&TestTarget, LoadTally),
     reference: Option<(&TestTarget, LoadTally)>,
-    meter: &ProcessMeter,
+    (meter, measured): (&ProcessMeter, MeasuredOrigins),
     took: u64,
 ) -> LoadResult {
-    let verdict = verdict::judge(load, &tally, reference.as_ref().map(|(_, tally)| tally), &meter.memory);
+    let of_active = reference.as_ref().map(|(_, tally)| tally);
+    let verdict = verdict::judge(load, &tally, of_active, (&meter.memory, &measured));
     LoadResult {
-        active: reference.map(|(active, tally)| ActiveLoad {
-            environment: active.side,
-            requests: tally.requests,
-            failed: tally.failed,
-            latency: latency::latencies(&tally.latency),
+        active: reference.map(|(active, tally)| {
+            Box::new(ActiveLoad {
+                environment: active.side,
+                requests: tally.requests,
+                failed: tally.failed,
+                latency: latency::latencies(&tally.latency),
+                resources: measured.active,
+            })
         }),
+        resources: measured.own.map(Box::new),
         outcome: if verdict.why.is_none() { Outcome::Passed } else { Outcome::Failed },
         why: verdict.why,
         limits: verdict.limits,
@@ -203,6 +218,7 @@ fn refused(load: &LoadTest, side: Side, why: String, took: u64) -> LoadResult {
         process: ProcessUse::default(),
         late: 0,
         active: None,
+        resources: None,
     }
 }
 

@@ -24,6 +24,8 @@ pub struct TestTarget {
     /// For people, without secrets.
     pub url: String,
     pub endpoints: Endpoints,
+    /// Of the origin itself, also where requests go through the proxy. Empty while its names do not resolve.
+    pub origin: Endpoints,
     /// Sent with every request so that an override rule matches. Empty straight at the origin.
     pub headers: Vec<(HeaderName, HeaderValue)>,
     pub connector: Arc<Connector>,

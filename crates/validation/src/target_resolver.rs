@@ -11,7 +11,7 @@ use config::suite::Via;
 use judgement::traffic::rule::{RoutingRule, RuleCondition, RuleTarget, ValueTest};
 use judgement::traffic::split::TrafficSplit;
 use judgement::traffic::{Environment, ServiceId};
-use memory::snapshot::{Endpoint, RoutingSnapshot, SnapshotReader};
+use memory::snapshot::{Endpoint, Endpoints, RoutingSnapshot, SnapshotReader};
 use relay::origin::Connector;
 use wire::Side;
 
@@ -92,11 +92,11 @@ impl TargetResolver {
         side: Side,
         of: Environment,
     ) -> Result<TestTarget, String> {
-        let endpoints = snapshot.endpoints.get(id.0 as usize).map(|pair| of.of(pair).clone());
-        let endpoints = endpoints.filter(|endpoints| !endpoints.is_empty());
+        let endpoints = Some(origin_of(snapshot, id, of)).filter(|endpoints| !endpoints.is_empty());
         let url = snapshot.serving(id).map(|serving| of.of(&serving.origins).urls()).unwrap_or_default();
         let endpoints = endpoints.ok_or_else(|| format!("{of} has no address: {url} does not resolve"))?;
-        Ok(TestTarget { side, url, endpoints, headers: Vec::new(), connector: self.connector.clone() })
+        let origin = endpoints.clone();
+        Ok(TestTarget { side, url, endpoints, origin, headers: Vec::new(), connector: self.connector.clone() })
     }
 
     fn through(
@@ -118,8 +118,14 @@ impl TargetResolver {
         let host = snapshot.table.host_of(id).ok_or("the service has no host name")?;
         let endpoint = Endpoint::plain(address, &host);
         let url = format!("http://{address} (Host: {host}, via the override rule)");
-        Ok(TestTarget { side, url, endpoints: Arc::new([endpoint]), headers, connector: self.connector.clone() })
+        let (endpoints, origin) = (Arc::new([endpoint]), origin_of(snapshot, id, of));
+        Ok(TestTarget { side, url, endpoints, origin, headers, connector: self.connector.clone() })
     }
+}
+
+/// Where the origin itself is; empty while its names do not resolve.
+fn origin_of(snapshot: &RoutingSnapshot, id: ServiceId, of: Environment) -> Endpoints {
+    snapshot.endpoints.get(id.0 as usize).map(|pair| of.of(pair).clone()).unwrap_or_else(|| Arc::new([]))
 }
 
 fn leads_to(rule: &RoutingRule, split: &TrafficSplit, of: Environment) -> bool {

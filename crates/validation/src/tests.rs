@@ -41,6 +41,7 @@ pub fn target(side: Side, address: SocketAddr) -> TestTarget {
         side,
         url: format!("http://{address}"),
         endpoints: Arc::new([Endpoint::plain(address, &address.to_string())]),
+        origin: Arc::new([]),
         headers: vec![],
         connector: Arc::default(),
     }

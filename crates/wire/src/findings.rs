@@ -109,7 +109,33 @@ pub struct LoadResult {
     pub late: u64,
     /// The active side under the same load in the same seconds, for limits that are compared with it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub active: Option<ActiveLoad>,
+    pub active: Option<Box<ActiveLoad>>,
+    /// What the origin's process used meanwhile, if the suite has this measured.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub resources: Option<Box<OriginResources>>,
+}
+
+/// What the processes of an origin on this machine used during a load, each with its descendants.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema, JsonSchema)]
+pub struct OriginResources {
+    /// The ids of the processes. Their descendants are not listed. Empty if none was found.
+    pub pids: Vec<u32>,
+    /// `null` if it could not be measured throughout; `why` says why.
+    pub used: Option<OriginUse>,
+    pub why: Option<String>,
+}
+
+/// Figures of the load without its warm-up, sampled four times a second.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize, ToSchema, JsonSchema)]
+pub struct OriginUse {
+    pub cpu_seconds: f64,
+    /// Cores in use on average: the CPU seconds per second.
+    pub cores: f64,
+    /// Resident. Pages that processes share count for each of them.
+    pub memory_peak_bytes: u64,
+    /// `null` if this process may not read them: they belong to another user.
+    pub open_files_peak: Option<u64>,
+    pub threads_peak: u64,
 }
 
 /// What the active side made of a load whose limits are compared with it.
@@ -119,6 +145,9 @@ pub struct ActiveLoad {
     pub requests: u64,
     pub failed: u64,
     pub latency: Latencies,
+    /// What its origin's process used, if the suite has this measured.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub resources: Option<OriginResources>,
 }
 
 /// In milliseconds.
@@ -152,10 +181,11 @@ pub struct LoadSecond {
 /// A limit of a load test, and whether it held.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema, JsonSchema)]
 pub struct LimitResult {
-    /// Such as `p95`, `error_rate` or `throughput`.
+    /// Such as `p95`, `error_rate`, `throughput`, `origin_cpu` or `origin_memory`.
     pub what: String,
-    /// In milliseconds, percent or requests per second.
+    /// In milliseconds, percent, requests per second, cores or bytes.
     pub limit: f64,
+    /// 0 if it is not known, and then `held` is false.
     pub found: f64,
     pub held: bool,
     /// For a limit that is compared with the active side's figure.
@@ -167,7 +197,7 @@ pub struct LimitResult {
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize, ToSchema, JsonSchema)]
 pub struct RelativeLimit {
     pub times: f64,
-    /// In milliseconds; 0 if active answered no request.
+    /// In the unit of the limit; 0 if active's figure is not known.
     pub active: f64,
 }
 

@@ -3,8 +3,8 @@
 use std::collections::BTreeMap;
 
 use wire::{
-    CaseResult, DataResult, DataSide, Finding, LoadResult, Message, Outcome, ParityDifference, ParityResult, Part,
-    RowDifference, RowHow, Side, StepResult,
+    ActiveLoad, CaseResult, DataResult, DataSide, Finding, LoadResult, Message, OriginResources, OriginUse, Outcome,
+    ParityDifference, ParityResult, Part, RowDifference, RowHow, Side, StepResult,
 };
 
 use super::{BLUE, GREEN};
@@ -140,9 +140,28 @@ pub fn silent() -> Part {
 
 pub fn loads() -> Vec<Part> {
     let browse = |side, course| curves::load("browse the catalogue", side, course);
-    let blue = browse(Side::Blue, Course { seconds: 60, rate: 200.0, middle: 14.0, spread: 0.32, ..Course::default() });
+    let mut blue =
+        browse(Side::Blue, Course { seconds: 60, rate: 200.0, middle: 14.0, spread: 0.32, ..Course::default() });
     let ill = Course { ill: Some((31, 39)), seconds: 60, rate: 200.0, middle: 17.0, spread: 0.4, second_hump: 0.22 };
-    let green = limited(browse(Side::Green, ill));
+    let mut green = limited(browse(Side::Green, ill));
+    let use_of = |cores, memory_peak_bytes| OriginUse {
+        cpu_seconds: cores * 60.0,
+        cores,
+        memory_peak_bytes,
+        open_files_peak: Some(212),
+        threads_peak: 18,
+    };
+    let resources = |pid, used, why| OriginResources { pids: vec![pid], used, why };
+    blue.resources = Some(Box::new(resources(4121, Some(use_of(0.84, 131_072_000)), None)));
+    let ended = "process 4188 ended while the load ran".to_owned();
+    green.resources = Some(Box::new(resources(4188, None, Some(ended))));
+    green.active = Some(Box::new(ActiveLoad {
+        environment: Side::Blue,
+        requests: blue.requests,
+        failed: blue.failed,
+        latency: blue.latency,
+        resources: Some(resources(4121, Some(use_of(0.81, 129_000_000)), None)),
+    }));
     let spike = |side, middle| {
         let course = Course { seconds: 30, rate: 400.0, middle, spread: 0.25, ..Course::default() };
         curves::spike(curves::load("a mail goes out", side, course))

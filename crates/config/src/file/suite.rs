@@ -7,7 +7,8 @@ use serde::Deserialize;
 use serde::de::Deserializer;
 
 use crate::file::values::{
-    DataToleranceFile, Duration, ErrorBound, LatencyBound, Percent, Rate, Tolerance, Whole, Word, one_of,
+    CpuBound, DataToleranceFile, Duration, ErrorBound, LatencyBound, MemoryBound, Percent, Rate, ResourcesFile,
+    Tolerance, Whole, Word, one_of,
 };
 use crate::file::{At, OneOrMany};
 use crate::suite::{Profile, Via};
@@ -243,6 +244,9 @@ pub struct LoadFile {
     pub path: Option<At<String>>,
     /// The requests, chosen in proportion to their `weight`.
     pub request: Vec<At<RequestFile>>,
+    /// Measure what the processes of the origins on this machine use meanwhile: "port" for the process that listens on the
+    /// origin's port, or by side `{ pid = 1234 }` or `{ pid_file = "green.pid" }`. Linux only.
+    pub resources: Option<At<ResourcesFile>>,
     /// What decides whether the load test passes.
     pub limits: Option<At<LoadLimitsFile>>,
 }
@@ -264,6 +268,12 @@ pub struct LoadLimitsFile {
     pub error_rate: Option<At<ErrorBound>>,
     /// The lowest rate of successful responses.
     pub throughput: Option<At<Rate>>,
+    /// The most cores that the origin's process may use on average, or so many times active's, such as "1.2 x active":
+    /// at least 0.05 cores. Needs `resources`.
+    pub cpu: Option<At<CpuBound>>,
+    /// The most memory that the origin's process may have at any time, or so many times active's, such as
+    /// "1.2 x active". Needs `resources`.
+    pub memory: Option<At<MemoryBound>>,
 }
 
 /// The same requests to both environments, whose responses are compared.

@@ -5,6 +5,7 @@
 //! that the value belongs to.
 
 mod number;
+mod origin_process;
 mod status;
 mod text;
 mod tolerance;
@@ -18,11 +19,13 @@ use serde::de::value::StrDeserializer;
 use serde::de::{Deserializer, IntoDeserializer, SeqAccess, Visitor};
 
 pub use number::{FiniteNumber, Percent, Rate, Share, Tolerance, Whole, shown};
+pub use origin_process::{OriginProcessFile, ResourcesFile};
 pub use status::StatusRange;
 pub use text::{
-    CookieDomain, CookieName, CookiePath, Duration, ErrorBound, HeaderField, HostChoice, HostName, LatencyBound,
-    ListenAddress, Network, OriginUrl, PathPattern, QueryName, REGEX, RuleMethod, RuleRegex, Size, SuiteName,
-    TokenExpiry, TriggerLimit, TrustedProxies, TunnelStay, Version, Window, header, origin, regex_in_words,
+    CookieDomain, CookieName, CookiePath, CpuBound, Duration, ErrorBound, HeaderField, HostChoice, HostName,
+    LatencyBound, ListenAddress, MemoryBound, Network, OriginUrl, PathPattern, QueryName, REGEX, RuleMethod, RuleRegex,
+    Size, SuiteName, TokenExpiry, TriggerLimit, TrustedProxies, TunnelStay, Version, Window, header, origin,
+    regex_in_words,
 };
 pub use tolerance::{ColumnToleranceFile, DataToleranceFile};
 pub use word::Word;

@@ -78,7 +78,11 @@ fn cpu_micros() -> u64 {
 
 /// Resident, in bytes; 0 where the system does not say.
 fn memory() -> u64 {
-    let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
+    resident_bytes(&std::fs::read_to_string("/proc/self/status").unwrap_or_default())
+}
+
+/// As `/proc/PID/status` says; 0 where it does not.
+pub fn resident_bytes(status: &str) -> u64 {
     let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"));
     let kib = line.and_then(|line| line.trim().strip_suffix("kB")).and_then(|text| text.trim().parse::<u64>().ok());
     kib.unwrap_or(0) * 1024

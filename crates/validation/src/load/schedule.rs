@@ -139,6 +139,7 @@ mod tests {
             warm_up: Millis::seconds(2),
             users: 1,
             requests: Vec::new(),
+            resources: None,
             limits: LoadLimits::default(),
         };
         let schedule = LoadSchedule::new(&load);

@@ -22,17 +22,18 @@ fn at_once(_: u64) -> (Duration, u16) {
     (Duration::ZERO, 200)
 }
 
-fn target(port: u16) -> TestTarget {
+pub fn target(port: u16) -> TestTarget {
     TestTarget {
         side: Side::Green,
         url: "http://origin.test".to_owned(),
         endpoints: Arc::new([Endpoint::plain(([127, 0, 0, 1], port).into(), "origin.test")]),
+        origin: Arc::new([Endpoint::plain(([127, 0, 0, 1], port).into(), "origin.test")]),
         headers: Vec::new(),
         connector: Arc::default(),
     }
 }
 
-fn step(path: &str) -> SuiteRequest {
+pub fn step(path: &str) -> SuiteRequest {
     SuiteRequest {
         query: Vec::new(),
         name: path.to_owned(),
@@ -46,7 +47,7 @@ fn step(path: &str) -> SuiteRequest {
     }
 }
 
-fn steady(rate: f64, length_ms: u64, users: u32) -> LoadTest {
+pub fn steady(rate: f64, length_ms: u64, users: u32) -> LoadTest {
     LoadTest {
         name: "shoppers".to_owned(),
         profile: Profile::Steady,
@@ -56,6 +57,7 @@ fn steady(rate: f64, length_ms: u64, users: u32) -> LoadTest {
         warm_up: Millis::ZERO,
         users,
         requests: vec![(1, step("/a"))],
+        resources: None,
         limits: LoadLimits::default(),
     }
 }
@@ -192,6 +194,7 @@ async fn a_limit_that_does_not_hold_is_named() {
         p99: None,
         error_rate: Some(ErrorLimit::Fixed(5.0)),
         throughput: Some(95.0),
+        ..LoadLimits::default()
     };
     let result = ran(&load, &origin).await;
     consistent(&result);

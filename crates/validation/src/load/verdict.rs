@@ -1,6 +1,9 @@
 //! Whether the limits of a load held, and a sentence about those that did not.
 
+mod resources;
+
 use crate::load::latency::quantile_ms;
+use crate::load::origin_process::MeasuredOrigins;
 use crate::load::schedule::{STRESS_STEPS, stress_rate};
 use crate::load::tally::{LoadSection, LoadTally, percent};
 use config::suite::{ErrorLimit, LatencyLimit, LoadLimits, LoadTest, Profile};
@@ -43,8 +46,13 @@ impl ActiveFigures<'_> {
 }
 
 /// `active`: the active side's results, for limits that are compared with it; without them those do not count. `memory`: this
-/// process's, a sample a second.
-pub fn judge(load: &LoadTest, tally: &LoadTally, active: Option<&LoadTally>, memory: &[u64]) -> LoadVerdict {
+/// process's, a sample a second. `measured`: what the origins' processes used.
+pub fn judge(
+    load: &LoadTest,
+    tally: &LoadTally,
+    active: Option<&LoadTally>,
+    (memory, measured): (&[u64], &MeasuredOrigins),
+) -> LoadVerdict {
     if tally.requests == 0 {
         let why = "no request was due: the rate is too low or the load too short".to_owned();
         return LoadVerdict { limits: Vec::new(), unjudged: Vec::new(), why: Some(why) };
@@ -75,6 +83,10 @@ pub fn judge(load: &LoadTest, tally: &LoadTally, active: Option<&LoadTally>, mem
     if why.is_empty() {
         why.extend(limits.iter().filter(|limit| !limit.held).map(sentence));
     }
+    for (limit, sentence) in resources::judge(&load.limits, measured, active.is_some()) {
+        limits.push(limit);
+        why.extend(sentence);
+    }
     let why = (!why.is_empty()).then(|| format!("{}{}", why.join("; "), beside(tally)));
     LoadVerdict { limits, unjudged, why }
 }
@@ -88,7 +100,8 @@ fn of_active(limits: &LoadLimits) -> Vec<String> {
         ("p95", is_relative(limits.p95)),
         ("p99", is_relative(limits.p99)),
     ];
-    all.into_iter().filter(|(_, relative)| *relative).map(|(what, _)| what.to_owned()).collect()
+    let all = all.into_iter().filter(|(_, relative)| *relative).map(|(what, _)| what.to_owned());
+    all.chain(resources::of_active(limits)).collect()
 }
 
 /// `None`: nothing is compared with itself.

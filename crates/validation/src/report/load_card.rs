@@ -6,7 +6,7 @@ use super::numbers;
 use super::summary::class;
 use super::visible::PageBudget;
 use super::words;
-use wire::{LoadResult, Outcome, Part};
+use wire::{LoadResult, OriginUse, Outcome, Part};
 
 /// Loads that get a card.
 const MOST: usize = 60;
@@ -117,6 +117,14 @@ fn card(id: String, loads: &[&LoadResult], budget: &mut PageBudget) -> LoadCard 
         }
     };
     let unjudged = loads.iter().filter(|load| !load.unjudged.is_empty()).map(|load| words::unjudged(load));
+    let not_measured = loads.iter().flat_map(|load| {
+        let side = load.environment.name();
+        words::resources(load)
+            .into_iter()
+            .filter(|said| !said.starts_with("origin ") || said.contains("not measured"))
+            .map(move |said| format!("{side}: {said}"))
+    });
+    let unjudged = unjudged.chain(not_measured);
     let note =
         unjudged.map(|said| budget.take(&format!("{said}."), NAME).text).chain([note]).collect::<Vec<_>>().join(" ");
     let note = note.trim().to_owned();
@@ -166,7 +174,7 @@ fn figures(loads: &[&LoadResult]) -> Vec<FigureRow> {
     let plain = |what, of: Of, say: Say| figure(loads, what, of, say, FigureChange::None);
     let row = |what, of: Of, say: Say| figure(loads, what, of, say, FigureChange::Ratio);
     let opens = |figure: FigureRow| FigureRow { opens: true, ..figure };
-    vec![
+    let mut all = vec![
         opens(row("Throughput", |load| load.throughput, numbers::rate)),
         row("Sent rate", |load| load.rate_sent, numbers::rate),
         plain("Intended rate", |load| load.rate_intended, numbers::rate),
@@ -187,7 +195,30 @@ fn figures(loads: &[&LoadResult]) -> Vec<FigureRow> {
         plain("Duration", |load| load.took_ms, length),
         plain("Cutover's CPU, of one core", |load| load.process.cpu, numbers::percent),
         plain("Cutover's peak memory", |load| load.process.memory_peak_bytes as f64, bytes),
-    ]
+    ];
+    if loads.iter().any(|load| load.resources.is_some()) {
+        all.extend([
+            opens(row("Origin's CPU, on average", |load| origin(load, |used| used.cores), numbers::cores)),
+            row("Origin's CPU seconds", |load| origin(load, |used| used.cpu_seconds), numbers::figure),
+            row("Origin's peak memory", |load| origin(load, |used| used.memory_peak_bytes as f64), known_bytes),
+            row("Origin's open files, at most", |load| origin(load, files), numbers::figure),
+            row("Origin's threads, at most", |load| origin(load, |used| used.threads_peak as f64), numbers::figure),
+        ]);
+    }
+    all
+}
+
+/// Not a number if it is not known.
+fn origin(load: &LoadResult, of: fn(&OriginUse) -> f64) -> f64 {
+    load.resources.as_ref().and_then(|resources| resources.used.as_ref()).map_or(f64::NAN, of)
+}
+
+fn files(used: &OriginUse) -> f64 {
+    used.open_files_peak.map_or(f64::NAN, |files| files as f64)
+}
+
+fn known_bytes(bytes: f64) -> String {
+    if bytes.is_nan() { numbers::figure(bytes) } else { numbers::bytes(bytes as u64) }
 }
 
 fn figure(loads: &[&LoadResult], what: &'static str, of: Of, say: Say, change: FigureChange) -> FigureRow {
@@ -212,7 +243,7 @@ fn changed(blue: f64, green: f64, change: FigureChange) -> String {
     match change {
         FigureChange::None => String::new(),
         FigureChange::Points => signed(((green - blue) * 100.0).round() / 100.0, " pt"),
-        FigureChange::Ratio if blue <= 0.0 || !green.is_finite() => String::new(),
+        FigureChange::Ratio if blue.is_nan() || blue <= 0.0 || !green.is_finite() => String::new(),
         FigureChange::Ratio if green / blue >= 2.0 => {
             format!("{} times", numbers::figure((green / blue * 10.0).round() / 10.0))
         }

@@ -72,6 +72,15 @@ pub fn rate(rate: f64) -> String {
     format!("{} /s", figure(rate))
 }
 
+/// `1.5 cores`.
+pub fn cores(cores: f64) -> String {
+    match figure(cores) {
+        text if cores.is_nan() => text,
+        text if text == "1" => "1 core".to_owned(),
+        text => format!("{text} cores"),
+    }
+}
+
 /// `512 B`, `1.5 KiB`, `12.3 MiB`.
 pub fn bytes(bytes: u64) -> String {
     let size = bytes as f64;

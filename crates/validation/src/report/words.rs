@@ -2,7 +2,8 @@
 
 use super::numbers;
 use wire::{
-    DataResult, Execution, ExecutionState, Finding, LimitResult, LoadResult, Outcome, Part, RelativeLimit, RowHow,
+    DataResult, Execution, ExecutionState, Finding, LimitResult, LoadResult, OriginResources, Outcome, Part,
+    RelativeLimit, RowHow,
 };
 
 pub const fn outcome(outcome: Outcome) -> &'static str {
@@ -73,7 +74,9 @@ pub fn figures(part: &Part) -> String {
         Part::Case(case) => numbers::ms(case.took_ms),
         Part::Load(load) => {
             let unjudged = if load.unjudged.is_empty() { String::new() } else { format!("; {}", unjudged(load)) };
-            format!("p95 {}, {} failed{unjudged}", numbers::ms(load.latency.p95), numbers::percent(load.error_rate))
+            let (p95, failed) = (numbers::ms(load.latency.p95), numbers::percent(load.error_rate));
+            let resources: String = resources(load).iter().map(|said| format!(", {said}")).collect();
+            format!("p95 {p95}, {failed} failed{resources}{unjudged}")
         }
         Part::Parity(parity) => {
             let differing = numbers::of(parity.differing, "differs", "differ");
@@ -88,6 +91,20 @@ pub fn unjudged(load: &LoadResult) -> String {
     let what: Vec<String> = load.unjudged.iter().map(|what| what.replace('_', " ")).collect();
     let side = load.environment.name();
     format!("{} not judged: {side} is active itself", what.join(", "))
+}
+
+/// What the origins used: `origin 1.2 cores and 143 MiB`, `active 0.9 cores and 120 MiB`; or why that is not known.
+pub fn resources(load: &LoadResult) -> Vec<String> {
+    let of_active = load.active.as_ref().and_then(|active| active.resources.as_ref());
+    let all = [("origin", load.resources.as_deref()), ("active", of_active)];
+    all.into_iter().filter_map(|(name, resources)| Some(format!("{name} {}", of_origin(resources?)))).collect()
+}
+
+fn of_origin(resources: &OriginResources) -> String {
+    match (&resources.used, &resources.why) {
+        (Some(used), _) => format!("{} and {}", numbers::cores(used.cores), numbers::bytes(used.memory_peak_bytes)),
+        (None, why) => format!("not measured: {}", why.as_deref().unwrap_or("for an unknown reason")),
+    }
 }
 
 fn of_data(data: &DataResult) -> String {
@@ -118,18 +135,28 @@ pub fn limit(limit: &LimitResult) -> Finding {
     let in_units = |number: f64| match limit.what.as_str() {
         "error_rate" => numbers::percent(number),
         "throughput" => numbers::rate(number),
+        // How much the memory of this process grew in a soak.
+        "memory" => numbers::percent(number),
+        "origin_cpu" => numbers::cores(number),
+        "origin_memory" => numbers::bytes(number as u64),
         _ => numbers::ms(number),
     };
+    let is_of_origin = limit.what.starts_with("origin_");
     let sign = if limit.what == "throughput" { "at least" } else { "at most" };
     Finding {
         what: limit.what.replace('_', " "),
         expected: match limit.relative {
+            Some(RelativeLimit { times, active: 0.0 }) if is_of_origin => format!("{sign} {times} × active's"),
             Some(RelativeLimit { times, active }) => {
                 format!("{sign} {} ({times} × active's {})", in_units(limit.limit), in_units(active))
             }
             None => format!("{sign} {}", in_units(limit.limit)),
         },
-        found: in_units(limit.found),
+        found: if is_of_origin && limit.found == 0.0 && !limit.held {
+            "unknown".to_owned()
+        } else {
+            in_units(limit.found)
+        },
         diff: None,
     }
 }

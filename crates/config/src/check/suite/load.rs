@@ -1,5 +1,7 @@
 //! `[[load]]` and `[[parity]]`.
 
+mod resources;
+
 use http::HeaderName;
 
 use super::request::Known;
@@ -50,6 +52,7 @@ impl Reading<'_> {
             self.source.problem(at.span.clone(), message, Some("remove it: the rate is constant".to_owned()));
         }
         let requests = self.requests(file, span, known);
+        let resources = self.resources(file);
         Some(LoadTest {
             name: file.name.as_ref().map_or(profile.name(), |at| at.value.as_str()).to_owned(),
             profile,
@@ -59,6 +62,7 @@ impl Reading<'_> {
             warm_up: length(&file.warm_up, Millis::seconds(1)),
             users: whole(&file.users, 50) as u32,
             requests,
+            resources,
             limits: file.limits.as_ref().map_or_else(LoadLimits::default, |at| limits(&at.value)),
         })
     }
@@ -173,5 +177,7 @@ fn limits(file: &LoadLimitsFile) -> LoadLimits {
         p99: latency(&file.p99),
         error_rate: file.error_rate.as_ref().map(|at| at.value.0),
         throughput: file.throughput.as_ref().map(|at| at.value.0),
+        cpu: file.cpu.as_ref().map(|at| at.value.0),
+        memory: file.memory.as_ref().map(|at| at.value.0),
     }
 }

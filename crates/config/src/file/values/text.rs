@@ -15,7 +15,7 @@ use crate::allowed::AllowedOrigin;
 use crate::is_suite_name;
 use crate::network_sets;
 use crate::suggest::close;
-use crate::suite::{ErrorLimit, LatencyLimit};
+use crate::suite::{ErrorLimit, LatencyLimit, ResourceLimit};
 use judgement::rollout::freeze_window::{self, FreezeWindow};
 use judgement::time::Millis;
 use judgement::traffic::host::HostPattern;
@@ -28,6 +28,9 @@ use memory::snapshot::{OriginTarget, SentHost};
 const FOREVER: u64 = 3660 * 86_400_000;
 /// How many times as slow as active a limit may allow.
 const MOST_TIMES: f64 = 100.0;
+/// The most cores and bytes that a limit of an origin's process may name.
+const MOST_CORES: f64 = 4096.0;
+const MOST_MEMORY: u64 = 1 << 50;
 /// As in a release's tag.
 const LONGEST_VERSION: usize = 128;
 
@@ -120,6 +123,8 @@ text_values! {
     impl [] QueryName;
     impl [] ErrorBound;
     impl [] LatencyBound;
+    impl [] CpuBound;
+    impl [] MemoryBound;
 }
 
 /// A duration, as people write it: `"1m 30s"`. The bounds are in milliseconds; most may be anything above zero.
@@ -287,6 +292,71 @@ impl TextValue for LatencyBound {
             "type": "string",
             "pattern": r"^(\s*[0-9]+(ms|s|m|min|h|d))+\s*$|^\s*[0-9.]+\s*[x×*]\s*active\s*$|\$\{",
             "x-unit": "duration",
+        })
+    }
+}
+
+/// A limit of the CPU of an origin's process: cores on average, or so many times active's, as in `"1.2 x active"`.
+#[derive(Clone, Copy, Debug)]
+pub struct CpuBound(pub ResourceLimit);
+
+impl TextValue for CpuBound {
+    fn wanted() -> String {
+        "a number of cores such as 1.5, or a multiple of active's such as \"1.2 x active\"".to_owned()
+    }
+    fn parse(text: &str) -> Result<Self, InvalidValue> {
+        if let Some(times) = times_active(text, "cpu")? {
+            return Ok(CpuBound(ResourceLimit::OfActive(times)));
+        }
+        let hint = match text.trim().parse::<f64>() {
+            Ok(_) => format!("write {}, without quotes", text.trim()),
+            Err(_) => "write 1.5 for one and a half cores on average, or \"1.2 x active\"".to_owned(),
+        };
+        Err(InvalidValue::new(format!("{{key}} must be {}, not the string {text:?}", Self::wanted()), hint))
+    }
+    fn number(number: f64) -> Result<Self, InvalidValue> {
+        let good = number > 0.0 && number <= MOST_CORES;
+        good.then_some(CpuBound(ResourceLimit::Fixed(number))).ok_or_else(|| {
+            InvalidValue::new(
+                format!("{{key}} must be {}, not {}", Self::wanted(), shown(number)),
+                "write 1.5 for one and a half cores on average",
+            )
+        })
+    }
+    fn schema() -> Schema {
+        json_schema!({
+            "type": ["number", "string"],
+            "exclusiveMinimum": 0,
+            "maximum": MOST_CORES,
+            "pattern": r"^\s*[0-9.]+\s*[x×*]\s*active\s*$|\$\{",
+            "x-unit": "cores",
+        })
+    }
+}
+
+/// A limit of the memory of an origin's process: a size, or so many times active's, as in `"1.2 x active"`.
+#[derive(Clone, Copy, Debug)]
+pub struct MemoryBound(pub ResourceLimit);
+
+impl TextValue for MemoryBound {
+    fn wanted() -> String {
+        "a size such as \"512MiB\", or a multiple of active's such as \"1.2 x active\"".to_owned()
+    }
+    fn parse(text: &str) -> Result<Self, InvalidValue> {
+        match times_active(text, "memory")? {
+            Some(times) => Ok(MemoryBound(ResourceLimit::OfActive(times))),
+            None => Size::<1, MOST_MEMORY>::parse(text).map(|size| MemoryBound(ResourceLimit::Fixed(size.0 as f64))),
+        }
+    }
+    fn number(number: f64) -> Result<Self, InvalidValue> {
+        Size::<1, MOST_MEMORY>::number(number).map(|size| MemoryBound(ResourceLimit::Fixed(size.0 as f64)))
+    }
+    fn schema() -> Schema {
+        json_schema!({
+            "type": ["integer", "string"],
+            "minimum": 1,
+            "pattern": r"^[0-9]+ *(B|KiB|MiB|GiB|KB|MB|GB)?$|^\s*[0-9.]+\s*[x×*]\s*active\s*$|\$\{",
+            "x-unit": "size",
         })
     }
 }
