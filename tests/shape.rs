@@ -6,6 +6,7 @@ use judgement::guard::shape::UsualShape;
 use judgement::rollout::ChangeKind;
 use judgement::traffic::Environment;
 
+use crate::rollouts::Site;
 use crate::support::front::{Front, at, block_on, routing};
 use crate::support::h2::H2Origin;
 use crate::support::house::{House, Load};
@@ -68,6 +69,25 @@ fn a_candidate_with_another_shape_is_taken_back_and_the_reason_names_it() {
         assert!(house.metrics().contains("reason=\"evidence of odd responses\"} 1"), "{says}");
         load.stop();
     }
+}
+
+#[test]
+fn a_promoted_version_is_odd_by_what_its_predecessor_was() {
+    let site = Site::new("steps = [50, 100]\nbake = \"1s\"\nrequests = 5\nwatch = \"10m\"\nwarm_up = 1");
+    for side in [&site.blue, &site.green] {
+        side.does(|_| usual());
+    }
+    let load = Load::start(site.process.address, 8, Duration::from_millis(4));
+    wait_until("blue is known", SOON, || site.blue.requests() > 500);
+    site.must(&["deploy", "2.0.0"]);
+    site.wait_for_phase("promoted");
+    site.green.always(Do::Raw("HTTP/1.1 204 No Content\r\n\r\n".to_owned()));
+    wait_until("it is taken back", Duration::from_secs(200), || site.kinds().contains(&ChangeKind::Rollback));
+    let (_, failed) = load.stop();
+    assert_eq!(failed, 0, "all of them have success");
+    let history = site.must(&["history"]);
+    assert!(history.contains("with an empty body where blue's is not"), "{history}");
+    assert!(history.contains("set `compare_shape = false`"), "the way out is there: {history}");
 }
 
 #[test]

@@ -103,7 +103,7 @@ pub struct JudgedTotals {
     pub refusals: [u32; CLIENTS],
     /// Odd responses by group of clients. Wrap.
     pub odd: [u32; CLIENTS],
-    /// The same by [`Oddity`]. Wrap.
+    /// The same by [`Oddity`](crate::guard::shape::Oddity). Wrap.
     pub oddities: [u32; ODDITIES],
     /// Responses by shape.
     pub shapes: ShapeCounts,

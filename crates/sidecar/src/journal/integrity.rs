@@ -8,7 +8,7 @@ use std::collections::BTreeMap;
 
 use rusqlite::{Connection, OptionalExtension, params};
 
-use crate::journal::{ChainAnchor, ChainCheck, Error, JournalEntry};
+use crate::journal::{ChainAnchor, Error, JournalEntry};
 use judgement::rollout::DurableState;
 
 /// Versions that do not know it read and write the file all the same, so it is no new format.
@@ -80,17 +80,4 @@ pub(super) fn unexplained(
     stored: &DurableState,
 ) -> Result<Option<(u64, DurableState)>, Error> {
     Ok(last_said(db, service)?.filter(|(_, said)| !stored.is_as_decided(said)))
-}
-
-/// What is wrong beyond the chain, if anything is. `entries`: how many the chain has.
-pub(super) fn check(db: &Connection, anchor: &ChainAnchor, entries: u64) -> Result<ChainCheck, Error> {
-    if let Some(newest) = missing(db, anchor)? {
-        return Ok(ChainCheck::Cut { newest });
-    }
-    for (service, stored) in states(db)? {
-        if let Some((entry, _)) = unexplained(db, &service, &stored)? {
-            return Ok(ChainCheck::Unexplained { service, entry });
-        }
-    }
-    Ok(ChainCheck::Whole(entries))
 }

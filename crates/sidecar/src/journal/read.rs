@@ -216,7 +216,7 @@ impl JournalReader {
         // One consistent view of the file: the writer may be adding entries, and removing old ones.
         let view = self.db.unchecked_transaction()?;
         match chain(&view, i64::MAX as u64)? {
-            ChainCheck::Whole(entries) => integrity::check(&view, &store::anchor(&view)?, entries),
+            ChainCheck::Whole(entries) => beyond_the_chain(&view, entries),
             broken => Ok(broken),
         }
     }
@@ -236,6 +236,19 @@ impl JournalReader {
     pub fn newest(&self) -> Result<ChainAnchor, Error> {
         store::newest(&self.db)
     }
+}
+
+/// What is wrong although the chain is whole, if anything is. `entries`: how many it has.
+fn beyond_the_chain(view: &Connection, entries: u64) -> Result<ChainCheck, Error> {
+    if let Some(newest) = integrity::missing(view, &store::anchor(view)?)? {
+        return Ok(ChainCheck::Cut { newest });
+    }
+    for (service, stored) in integrity::states(view)? {
+        if let Some((entry, _)) = integrity::unexplained(view, &service, &stored)? {
+            return Ok(ChainCheck::Unexplained { service, entry });
+        }
+    }
+    Ok(ChainCheck::Whole(entries))
 }
 
 /// Verifies the chain up to an entry.

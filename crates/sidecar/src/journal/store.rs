@@ -52,8 +52,8 @@ impl JournalStore {
     /// # Errors
     /// The file is corrupt.
     pub fn restore(&self) -> Result<RestoredState, Error> {
-        let mut restored = RestoredState::default();
-        restored.cut = integrity::missing(&self.db, &anchor(&self.db)?)?;
+        let cut = integrity::missing(&self.db, &anchor(&self.db)?)?;
+        let mut restored = RestoredState { cut, ..RestoredState::default() };
         for (service, stored) in integrity::states(&self.db)? {
             // Of a journal that was cut, the state may know more than its last entry.
             let unexplained = match restored.cut {
