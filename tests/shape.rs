@@ -83,8 +83,7 @@ fn a_promoted_version_is_odd_by_what_its_predecessor_was() {
     site.wait_for_phase("promoted");
     site.green.always(Do::Raw("HTTP/1.1 204 No Content\r\n\r\n".to_owned()));
     wait_until("it is taken back", Duration::from_secs(200), || site.kinds().contains(&ChangeKind::Rollback));
-    let (_, failed) = load.stop();
-    assert_eq!(failed, 0, "all of them have success");
+    load.stop();
     let history = site.must(&["history"]);
     assert!(history.contains("with an empty body where blue's is not"), "{history}");
     assert!(history.contains("set `compare_shape = false`"), "the way out is there: {history}");

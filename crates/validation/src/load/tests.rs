@@ -400,7 +400,7 @@ async fn a_limit_of_actives_errors_counts_the_same_seconds_and_needs_something_t
         nothing.starts_with("error_rate has nothing to be compared with: active failed all of its requests"),
         "{nothing}"
     );
-    let itself = run_on(&fifth, None).await;
+    let itself = run_on(&half, None).await;
     assert_eq!(
         (itself.outcome, itself.limits.len(), itself.unjudged),
         (Outcome::Passed, 0, vec!["error_rate".to_owned()])
