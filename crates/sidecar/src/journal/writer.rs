@@ -89,7 +89,6 @@ impl Journal {
         counters: Arc<Counters>,
     ) -> Result<(Journal, RestoredState), Error> {
         let lock = lock(path)?;
-        close_to_others(path);
         let (store, restored) = open_or_set_aside(path, &counters)?;
         let base = restored.last_entry;
         let (queue, notes) = sync_channel(QUEUE);
@@ -238,6 +237,7 @@ fn open_or_set_aside(path: &Path, counters: &Counters) -> Result<(Option<Journal
     if missing {
         tracing::warn!(state = %path.display(), "the state file is gone, but what lies beside it is there: starting without the roles, weights and rollbacks of before");
     }
+    close_to_others(path);
     let error = match open_and_restore(path) {
         Ok((store, restored)) => return Ok((Some(store), RestoredState { missing, ..restored })),
         Err(error) => error,
