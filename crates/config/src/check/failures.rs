@@ -120,8 +120,8 @@ fn rules(source: &mut SourceFile, own: TypedKeys<'_>, around: TypedKeys<'_>) -> 
     }
     let header = own.header.as_ref().and_then(|typed| header(source, typed));
     let header = header.or_else(|| around.header.as_ref().and_then(|typed| name(&typed.value)));
-    let shape = own.shape.or(around.shape).unwrap_or(true);
-    FailureRules { failures, ignored, header, shape }
+    let compares_shape = own.shape.or(around.shape).unwrap_or(true);
+    FailureRules { failures, ignored, header, compares_shape }
 }
 
 /// `by`: what sends the header to clients.

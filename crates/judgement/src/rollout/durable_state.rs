@@ -94,11 +94,11 @@ impl DurableState {
     /// Whether another state has the same of what only a decision changes, and every decision is in the journal: who is
     /// active, who gets how much, what was rolled back, stopped or frozen.
     pub fn is_as_decided(&self, other: &DurableState) -> bool {
-        let decided = |state: &DurableState| {
-            let DurableState { active, weight, epoch, latch, stopped, rollout, versions, quarantine, freeze, .. } =
-                state.clone();
-            (active, weight, epoch, latch, stopped, rollout, versions, quarantine, freeze, state.unwatched)
-        };
+        fn decided(state: &DurableState) -> impl PartialEq {
+            let DurableState { active, weight, epoch, latch, stopped, rollout, versions, .. } = state;
+            let DurableState { quarantine, freeze, unwatched, .. } = state;
+            (active, weight, epoch, latch, stopped, rollout, versions, quarantine, freeze, unwatched)
+        }
         decided(self) == decided(other)
     }
 

@@ -349,7 +349,7 @@ impl Default for RouteTotals {
 pub struct RouteCounters {
     /// By shard, then by environment and whether the guard judges: requests of override rules are kept apart.
     shards: Box<[[OnceLock<Box<RouteCell>>; 4]]>,
-    /// [`UsualShape`]: written once a second at the most, so that it stays in every core's cache.
+    /// [`UsualShape`]: seldom written, so that it stays in every core's cache.
     usual: AtomicU64,
 }
 

@@ -52,13 +52,17 @@ pub struct FailureRules {
     /// The response header by which the origin says that the request has failed, whatever the status.
     pub header: Option<HeaderName>,
     /// Whether a response of another shape than active's is odd.
-    pub shape: bool,
+    pub compares_shape: bool,
 }
 
 impl FailureRules {
     /// What counts where the file says nothing.
-    pub const STANDARD: FailureRules =
-        FailureRules { failures: StatusSet::SERVER_ERRORS, ignored: StatusSet::NONE, header: None, shape: true };
+    pub const STANDARD: FailureRules = FailureRules {
+        failures: StatusSet::SERVER_ERRORS,
+        ignored: StatusSet::NONE,
+        header: None,
+        compares_shape: true,
+    };
 
     /// What a response's status means here. A refusal is a 4xx, or a 3xx but for 304.
     #[inline]
@@ -102,7 +106,7 @@ mod tests {
             failures: StatusSet::NONE.with(429).with(503).with(64),
             ignored: StatusSet::NONE.with(404).with(301),
             header: None,
-            shape: true,
+            compares_shape: true,
         };
         for (status, meaning) in [
             (429, StatusMeaning::Failure(AttemptFailure::Error)),

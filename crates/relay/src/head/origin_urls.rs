@@ -28,6 +28,7 @@ pub struct Front<'a> {
 /// Whether a redirect leads its client to the address that it has just asked for.
 pub fn leads_back(front: &Front<'_>, request: HeadView<'_>, response: HeadView<'_>) -> bool {
     let Some(location) = response.first(KnownField::Location) else { return false };
+    // Few responses redirect, so these may allocate, and the rules for relative addresses are a library's.
     let mut url = Vec::new();
     front.write_url(&mut url, location);
     let scheme = ClientScheme::of_connection(front.https).name();

@@ -591,7 +591,7 @@ impl Exchange<'_> {
     fn note_shape(&mut self, origin: &ExchangeSide, kind: RequestKind, (is_whole, waited): (bool, Millis)) {
         let (request, response) = (self.client.view(), origin.view());
         let Some(routed) = &mut self.ctx.routed else { return };
-        if !routed.failure_rules().is_some_and(|rules| rules.shape) {
+        if !routed.failure_rules().is_some_and(|rules| rules.compares_shape) {
             return;
         }
         match origin.head().status() {

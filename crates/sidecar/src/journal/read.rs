@@ -201,10 +201,7 @@ impl JournalReader {
     /// The file is corrupt.
     pub fn broken_up_to(&self, id: u64) -> Result<Option<u64>, Error> {
         let view = self.db.unchecked_transaction()?;
-        Ok(match chain(&view, id)? {
-            ChainCheck::Broken { at } => Some(at),
-            ChainCheck::Whole(_) | ChainCheck::Cut { .. } | ChainCheck::Unexplained { .. } => None,
-        })
+        Ok(chain(&view, id)?.err())
     }
 
     /// Verifies the hash chain from its anchor to the last entry, that this is the last one that was written, and that the
@@ -216,8 +213,8 @@ impl JournalReader {
         // One consistent view of the file: the writer may be adding entries, and removing old ones.
         let view = self.db.unchecked_transaction()?;
         match chain(&view, i64::MAX as u64)? {
-            ChainCheck::Whole(entries) => beyond_the_chain(&view, entries),
-            broken => Ok(broken),
+            Ok(entries) => beyond_the_chain(&view, entries),
+            Err(at) => Ok(ChainCheck::Broken { at }),
         }
     }
 
@@ -251,8 +248,8 @@ fn beyond_the_chain(view: &Connection, entries: u64) -> Result<ChainCheck, Error
     Ok(ChainCheck::Whole(entries))
 }
 
-/// Verifies the chain up to an entry.
-fn chain(view: &Connection, last: u64) -> Result<ChainCheck, Error> {
+/// Verifies the chain up to an entry: how many entries it has, or the first that does not follow from the one before.
+fn chain(view: &Connection, last: u64) -> Result<Result<u64, u64>, Error> {
     let ChainAnchor { id, hash: mut before } = store::anchor(view)?;
     let (mut count, mut next) = (0, id + 1);
     let mut rows = view.prepare("SELECT id, body, hash FROM journal WHERE id <= ?1 ORDER BY id")?;
@@ -260,11 +257,11 @@ fn chain(view: &Connection, last: u64) -> Result<ChainCheck, Error> {
     while let Some(row) = rows.next()? {
         let (id, body, hash): (i64, String, Vec<u8>) = (row.get(0)?, row.get(1)?, row.get(2)?);
         if id as u64 != next || chained(&before, &body).as_slice() != hash.as_slice() {
-            return Ok(ChainCheck::Broken { at: id as u64 });
+            return Ok(Err(id as u64));
         }
         before = hash;
         count += 1;
         next += 1;
     }
-    Ok(ChainCheck::Whole(count))
+    Ok(Ok(count))
 }

@@ -17,6 +17,12 @@ fn dead() -> Result<String, String> {
     Err("does not answer: 127.0.0.1:81 refused the connection".into())
 }
 
+/// Green's check fails. `rollback`: it asks for one.
+fn check_fails(rollback: bool) -> Event {
+    let (service, environment) = ("shop".to_owned(), Environment::Green);
+    Event::Health { service, environment, up: true, why: "check db".into(), rollback, quiet: false }
+}
+
 #[test]
 fn nobody_is_sent_to_a_side_that_is_off_and_that_is_said_once() {
     let mut bench = promoted();
@@ -55,15 +61,11 @@ fn a_rollout_goes_no_further_while_a_rollback_is_held() {
         bench.run(75);
         assert_eq!(bench.at(), (RolloutPhase::Baking, 100.0));
         bench.answers = dead();
-        let found = |rollback: bool| {
-            let (service, environment) = ("shop".to_owned(), Environment::Green);
-            Event::Health { service, environment, up: true, why: "check db".into(), rollback, quiet: false }
-        };
-        bench.apply(found(true)).unwrap();
+        bench.apply(check_fails(true)).unwrap();
         assert_eq!(bench.run(100), [], "its clients are served well, and its check fails");
         assert_eq!(bench.at(), (RolloutPhase::Baking, 100.0));
         assert_eq!(bench.waiting(), "a rollback is held: blue does not answer: 127.0.0.1:81 refused the connection");
-        bench.apply(found(false)).unwrap();
+        bench.apply(check_fails(false)).unwrap();
         assert_eq!(bench.run(20), [ChangeKind::RollbackDropped, ChangeKind::Promote], "watched for {watch} s");
     }
 }
@@ -167,19 +169,15 @@ fn one_answer_does_not_outvote_the_checks_of_a_side() {
 fn a_rollback_because_of_checks_is_held_until_they_pass() {
     let mut bench = promoted();
     bench.answers = dead();
-    let found = |rollback: bool| {
-        let (service, environment) = ("shop".to_owned(), Environment::Green);
-        Event::Health { service, environment, up: true, why: "check db".into(), rollback, quiet: false }
-    };
-    bench.apply(found(true)).unwrap();
+    bench.apply(check_fails(true)).unwrap();
     assert_eq!(bench.run(20), [], "said with the report");
     assert_eq!(bench.durable().active, Environment::Green);
     bench.answers = Ok(String::new());
     assert_eq!(bench.run(20)[..1], [ChangeKind::Rollback], "the check still fails");
     let mut bench = promoted();
     bench.answers = dead();
-    bench.apply(found(true)).unwrap();
-    bench.apply(found(false)).unwrap();
+    bench.apply(check_fails(true)).unwrap();
+    bench.apply(check_fails(false)).unwrap();
     assert_eq!(bench.run(20), [ChangeKind::RollbackDropped]);
 }
 
