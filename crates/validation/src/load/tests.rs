@@ -391,7 +391,7 @@ async fn a_limit_of_actives_errors_counts_the_same_seconds_and_needs_something_t
     let worse = run_on(&half, Some(&tenth)).await.why.unwrap();
     assert!(
         worse.starts_with(
-            "50.0 % of the requests failed, over 28.3 %, the most that 1.5 times active's 10.0 % and chance"
+            "50.0 % of the requests failed, over 28.4 %, the most that 1.5 times active's 10.0 % and chance"
         ),
         "{worse}"
     );

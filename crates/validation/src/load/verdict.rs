@@ -352,7 +352,7 @@ mod tests {
         }
         assert_eq!(
             sentence(&of(30, 1000, 10)),
-            "3.00 % of the requests failed, over 2.95 %, the most that 1.5 times active's 1.00 % and chance explain"
+            "3.00 % of the requests failed, over 2.92 %, the most that 1.5 times active's 1.00 % and chance explain"
         );
         assert_eq!(
             sentence(&of(20, 1000, 0)),
