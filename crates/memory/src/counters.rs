@@ -20,6 +20,7 @@ mod route_counters;
 mod sidecar_alarm;
 mod split_counters;
 mod suite_gauges;
+mod worker_count;
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -47,7 +48,7 @@ pub use sidecar_alarm::SidecarAlarm;
 pub use split_counters::{SplitArrival, SplitCounters, SplitTally};
 pub use suite_gauges::SuiteGauges;
 
-/// A worker's index in every sharded counter.
+/// A worker's index in every sharded counter: only that worker's thread counts there.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Shard(pub usize);
 

@@ -11,10 +11,23 @@ use memory::snapshot::ServedService;
 
 /// What is usual is looked at this often.
 const LEARNT: Millis = Millis(500);
+/// A service that had no requests for so long rests: no request of before is waited for any more.
+const QUIET: Millis = Millis(10_000);
+/// How often a service that rests is looked at. A request that fails wakes the sidecar, which then looks at all.
+const REST: Millis = Millis(200);
 
 /// The judged totals of every live service's routes, as last read.
 #[derive(Debug, Default)]
-pub struct CounterReadings(HashMap<String, Vec<Reading>>);
+pub struct CounterReadings(HashMap<String, ServiceReading>);
+
+/// The reading of one service.
+#[derive(Debug)]
+struct ServiceReading {
+    routes: Vec<Reading>,
+    /// When something had last happened.
+    stirred: Millis,
+    looked: Millis,
+}
 
 /// The reading of one route. The default stands for a route without requests.
 #[derive(Clone, Debug, Default)]
@@ -56,18 +69,35 @@ impl CounterReadings {
         }
     }
 
+    /// Whether a tick may pass over a service: most of many have no requests, and each look has its price.
+    pub fn rests(&self, service: &str, now: Millis) -> bool {
+        let known = self.0.get(service);
+        known.is_some_and(|known| now.since(known.stirred) >= QUIET && now.since(known.looked) < REST)
+    }
+
+    /// Something else has happened to a service: it is looked at by every tick for a while.
+    pub fn stir(&mut self, service: &str, now: Millis) {
+        if let Some(known) = self.0.get_mut(service) {
+            known.stirred = now;
+        }
+    }
+
     /// The current totals of a service's routes. Only routes that have changed are read in full. `usual`: by whose responses
     /// others are odd.
     pub fn read(&mut self, now: Millis, usual: Environment, serving: &ServedService) -> Vec<Option<[JudgedTotals; 2]>> {
         if !self.0.contains_key(&serving.name) {
-            self.0.insert(serving.name.clone(), vec![Reading::default(); serving.routes.len()]);
+            let routes = vec![Reading::default(); serving.routes.len()];
+            self.0.insert(serving.name.clone(), ServiceReading { routes, stirred: now, looked: now });
         }
-        let known = self.0.get_mut(&serving.name).map_or(&mut [][..], Vec::as_mut_slice);
-        let read = known.iter_mut().zip(&serving.routes).map(|(reading, route)| {
+        let Some(known) = self.0.get_mut(&serving.name) else { return Vec::new() };
+        known.looked = now;
+        let stirred = &mut known.stirred;
+        let read = known.routes.iter_mut().zip(&serving.routes).map(|(reading, route)| {
             // Read before the totals, so that what happens in between is read twice rather than missed.
             let activity = route.activity();
             if activity != reading.activity {
                 (reading.activity, reading.totals) = (activity, route.judged());
+                *stirred = now;
                 reading.learn(now, usual, route);
             }
             reading.totals.clone()
@@ -148,6 +178,28 @@ mod tests {
         route.record(Shard(0), green, false, good());
         let known = readings.read(Millis::ZERO, Environment::Blue, &shop);
         assert_eq!(known[1], route.judged(), "what is not judged is no news");
+    }
+
+    #[test]
+    fn a_service_rests_while_nothing_happens() {
+        let counters = Counters::new(1);
+        let [shop, _] = serving(&counters);
+        let mut readings = CounterReadings::default();
+        let at = |now: u64| Millis(now);
+        let side = Environment::Blue;
+        assert!(!readings.rests("a", at(0)), "it was never looked at");
+        readings.read(at(0), side, &shop);
+        assert!(!readings.rests("a", at(9_999)));
+        readings.read(at(10_000), side, &shop);
+        assert!(readings.rests("a", at(10_199)));
+        assert!(!readings.rests("a", at(10_200)), "it is looked at now and then");
+        shop.routes[2].send(Shard(0), side, 1_000);
+        readings.read(at(10_200), side, &shop);
+        assert!(!readings.rests("a", at(20_199)), "a request was sent");
+        readings.read(at(20_300), side, &shop);
+        assert!(readings.rests("a", at(20_301)));
+        readings.stir("a", at(20_301));
+        assert!(!readings.rests("a", at(20_302)));
     }
 
     #[test]

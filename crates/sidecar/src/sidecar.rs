@@ -229,6 +229,9 @@ impl Sidecar {
             self.arrivals_seen = now;
         }
         for service in &live {
+            if on_grid && self.readings.rests(service, now) {
+                continue;
+            }
             let Some(serving) = self.placed.serving(service) else { continue };
             // During the watch that is the side that was replaced, which has no traffic any more.
             let usual = self.state.durable(service).map_or(Environment::Blue, |durable| durable.subject().other());
@@ -367,7 +370,7 @@ impl Sidecar {
                     }
                 }
                 Effect::Publish => self.publish(),
-                Effect::Journal(change) => self.record(*change),
+                Effect::Journal(change) => self.record(*change, now),
                 Effect::Announce(news) => self.announce(news),
             }
         }
@@ -409,7 +412,7 @@ impl Sidecar {
         self.state.insight(service, &totals, now)
     }
 
-    fn record(&mut self, mut change: JournalChange) {
+    fn record(&mut self, mut change: JournalChange, now: Millis) {
         if change.kind == ChangeKind::Rollback {
             self.count_rollback(&change);
         }
@@ -432,6 +435,7 @@ impl Sidecar {
             let ledger = *ledger;
             self.counters.judge(&change.service, |judged| judged.ledger = ledger);
         }
+        self.readings.stir(&change.service, now);
         let entry = JournalEntry { at: clock::wall_millis(), change };
         self.recorded = Some(Arc::new(entry.clone()));
         self.journal.append(entry);

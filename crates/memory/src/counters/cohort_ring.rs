@@ -1,15 +1,15 @@
 //! Requests on a ring, by the tenth of a second in which they were sent: how the guard finds the ones that hang.
 
-use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
-
 use judgement::guard::window::{COHORT, COHORTS, Cohorts};
+
+use crate::counters::worker_count::WorkerCount;
 
 /// For each cohort, how many were sent and, from bit 32 up, how many of them have ended.
 ///
 /// Both share one word, so that no reader finds more ended than sent. After four billion requests in one slot the lower
 /// half overflows, and one request too many counts as ended, once.
 #[derive(Debug)]
-pub(super) struct CohortRing([AtomicU64; COHORTS]);
+pub(super) struct CohortRing([WorkerCount; COHORTS]);
 
 const SENT: u64 = 1;
 const ENDED: u64 = 1 << 32;
@@ -19,7 +19,7 @@ const LAP_MICROS: u64 = (COHORTS as u64 - 1) * COHORT_MICROS;
 
 impl CohortRing {
     pub fn new() -> CohortRing {
-        CohortRing([const { AtomicU64::new(0) }; COHORTS])
+        CohortRing([const { WorkerCount::zero() }; COHORTS])
     }
 
     /// A request is sent. `at`: microseconds on the monotonic clock.
@@ -40,13 +40,13 @@ impl CohortRing {
     #[inline]
     fn add(&self, sent_at: u64, one: u64) {
         if let Some(cohort) = self.0.get((sent_at / COHORT_MICROS % COHORTS as u64) as usize) {
-            cohort.fetch_add(one, Relaxed);
+            cohort.add(one);
         }
     }
 
     pub fn add_to(&self, cohorts: &mut Cohorts) {
         for ((here, sent), ended) in self.0.iter().zip(&mut cohorts.sent).zip(&mut cohorts.ended) {
-            let both = here.load(Relaxed);
+            let both = here.read();
             *sent = sent.wrapping_add(both as u32);
             *ended = ended.wrapping_add((both >> 32) as u32);
         }
@@ -54,7 +54,7 @@ impl CohortRing {
 
     /// A number that differs after every change.
     pub fn activity(&self) -> u64 {
-        self.0.iter().fold(0, |sum, cohort| sum.wrapping_add(cohort.load(Relaxed)))
+        self.0.iter().fold(0, |sum, cohort| sum.wrapping_add(cohort.read()))
     }
 }
 
@@ -95,7 +95,7 @@ mod tests {
 
     #[test]
     fn each_number_wraps_by_itself_but_for_one_carry() {
-        let ring = CohortRing([const { AtomicU64::new(u32::MAX as u64) }; COHORTS]);
+        let ring = CohortRing([const { WorkerCount::starting_at(u32::MAX as u64) }; COHORTS]);
         ring.end(0, 0);
         assert_eq!((read(&ring).sent[0], read(&ring).ended[0]), (u32::MAX, 1));
         ring.send(0);

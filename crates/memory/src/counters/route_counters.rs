@@ -2,10 +2,11 @@
 
 use std::net::IpAddr;
 use std::sync::OnceLock;
-use std::sync::atomic::{AtomicU32, AtomicU64, Ordering::Relaxed};
+use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
 use crate::counters::Shard;
 use crate::counters::cohort_ring::CohortRing;
+use crate::counters::worker_count::{SmallWorkerCount, WorkerCount};
 use judgement::guard::latency::{BUCKETS, bucket_of};
 use judgement::guard::shape::{BodyShape, MEDIA_KINDS, ODDITIES, Oddity, POWERS, ShapeCounts, UsualShape};
 use judgement::guard::window::{AnswerCounts, CLIENTS, JudgedTotals};
@@ -138,26 +139,26 @@ pub struct AttemptOutcome {
 /// Latencies by bucket, and their sum in microseconds.
 #[derive(Debug)]
 struct Histogram {
-    buckets: [AtomicU64; BUCKETS],
-    sum: AtomicU64,
+    buckets: [WorkerCount; BUCKETS],
+    sum: WorkerCount,
 }
 
 impl Histogram {
     const fn new() -> Histogram {
-        Histogram { buckets: [const { AtomicU64::new(0) }; BUCKETS], sum: AtomicU64::new(0) }
+        Histogram { buckets: [const { WorkerCount::zero() }; BUCKETS], sum: WorkerCount::zero() }
     }
 
     #[inline]
     fn record(&self, micros: u64) {
         if let Some(bucket) = self.buckets.get(bucket_of(micros)) {
-            bucket.fetch_add(1, Relaxed);
+            bucket.add(1);
         }
-        self.sum.fetch_add(micros, Relaxed);
+        self.sum.add(micros);
     }
 
     fn add_to(&self, seen: &mut LatencyTotals) {
-        seen.sum_micros += self.sum.load(Relaxed);
-        seen.buckets.iter_mut().zip(&self.buckets).for_each(|(sum, part)| *sum += part.load(Relaxed));
+        seen.sum_micros += self.sum.read();
+        seen.buckets.iter_mut().zip(&self.buckets).for_each(|(sum, part)| *sum += part.read());
     }
 }
 
@@ -166,18 +167,18 @@ impl Histogram {
 #[derive(Debug)]
 #[repr(align(128))]
 struct RouteCell {
-    classes: [AtomicU64; ResponseClass::ALL.len()],
-    failures: [AtomicU64; AttemptFailure::ALL.len()],
-    refusals: [AtomicU32; CLIENTS],
-    clients: AtomicU64,
+    classes: [WorkerCount; ResponseClass::ALL.len()],
+    failures: [WorkerCount; AttemptFailure::ALL.len()],
+    refusals: [SmallWorkerCount; CLIENTS],
+    clients: WorkerCount,
     shapes: ShapeCell,
-    rescued: AtomicU64,
-    saved: AtomicU64,
-    hurt: AtomicU64,
-    turned_away: AtomicU64,
-    skewed: AtomicU64,
+    rescued: WorkerCount,
+    saved: WorkerCount,
+    hurt: WorkerCount,
+    turned_away: WorkerCount,
+    skewed: WorkerCount,
     /// Those that are open.
-    tunnels: AtomicU64,
+    tunnels: WorkerCount,
     cohorts: CohortRing,
     upstream: Histogram,
     request: Histogram,
@@ -186,17 +187,17 @@ struct RouteCell {
 impl RouteCell {
     fn new() -> Box<RouteCell> {
         Box::new(RouteCell {
-            classes: [const { AtomicU64::new(0) }; ResponseClass::ALL.len()],
-            failures: [const { AtomicU64::new(0) }; AttemptFailure::ALL.len()],
-            refusals: [const { AtomicU32::new(0) }; CLIENTS],
-            clients: AtomicU64::new(0),
+            classes: [const { WorkerCount::zero() }; ResponseClass::ALL.len()],
+            failures: [const { WorkerCount::zero() }; AttemptFailure::ALL.len()],
+            refusals: [const { SmallWorkerCount::zero() }; CLIENTS],
+            clients: WorkerCount::zero(),
             shapes: ShapeCell::new(),
-            rescued: AtomicU64::new(0),
-            saved: AtomicU64::new(0),
-            hurt: AtomicU64::new(0),
-            turned_away: AtomicU64::new(0),
-            skewed: AtomicU64::new(0),
-            tunnels: AtomicU64::new(0),
+            rescued: WorkerCount::zero(),
+            saved: WorkerCount::zero(),
+            hurt: WorkerCount::zero(),
+            turned_away: WorkerCount::zero(),
+            skewed: WorkerCount::zero(),
+            tunnels: WorkerCount::zero(),
             cohorts: CohortRing::new(),
             upstream: Histogram::new(),
             request: Histogram::new(),
@@ -207,23 +208,23 @@ impl RouteCell {
 /// One shard's responses by shape, and those that were odd.
 #[derive(Debug)]
 struct ShapeCell {
-    media: [AtomicU32; MEDIA_KINDS],
-    lengths: [AtomicU32; POWERS],
-    coded: [AtomicU32; POWERS],
-    times: [AtomicU32; POWERS],
-    odd: [AtomicU32; CLIENTS],
-    oddities: [AtomicU32; ODDITIES],
+    media: [SmallWorkerCount; MEDIA_KINDS],
+    lengths: [SmallWorkerCount; POWERS],
+    coded: [SmallWorkerCount; POWERS],
+    times: [SmallWorkerCount; POWERS],
+    odd: [SmallWorkerCount; CLIENTS],
+    oddities: [SmallWorkerCount; ODDITIES],
 }
 
 impl ShapeCell {
     const fn new() -> ShapeCell {
         ShapeCell {
-            media: [const { AtomicU32::new(0) }; MEDIA_KINDS],
-            lengths: [const { AtomicU32::new(0) }; POWERS],
-            coded: [const { AtomicU32::new(0) }; POWERS],
-            times: [const { AtomicU32::new(0) }; POWERS],
-            odd: [const { AtomicU32::new(0) }; CLIENTS],
-            oddities: [const { AtomicU32::new(0) }; ODDITIES],
+            media: [const { SmallWorkerCount::zero() }; MEDIA_KINDS],
+            lengths: [const { SmallWorkerCount::zero() }; POWERS],
+            coded: [const { SmallWorkerCount::zero() }; POWERS],
+            times: [const { SmallWorkerCount::zero() }; POWERS],
+            odd: [const { SmallWorkerCount::zero() }; CLIENTS],
+            oddities: [const { SmallWorkerCount::zero() }; ODDITIES],
         }
     }
 
@@ -237,13 +238,13 @@ impl ShapeCell {
             body.length_power().and_then(|power| lengths.get(power)),
             body.time_power().and_then(|power| self.times.get(power)),
         ];
-        counts.into_iter().flatten().for_each(|count| _ = count.fetch_add(1, Relaxed));
+        counts.into_iter().flatten().for_each(SmallWorkerCount::count);
     }
 
     #[cold]
     fn record_odd(&self, client: u8, oddity: Oddity) {
         let counts = [self.odd.get(usize::from(client)), self.oddities.get(oddity as usize)];
-        counts.into_iter().flatten().for_each(|count| _ = count.fetch_add(1, Relaxed));
+        counts.into_iter().flatten().for_each(SmallWorkerCount::count);
     }
 
     fn add_to(&self, totals: &mut JudgedTotals) {
@@ -257,7 +258,7 @@ impl ShapeCell {
             .chain(&self.times)
             .chain(&self.odd)
             .chain(&self.oddities);
-        sums.zip(parts).for_each(|(sum, part)| *sum = sum.wrapping_add(part.load(Relaxed)));
+        sums.zip(parts).for_each(|(sum, part)| *sum = sum.wrapping_add(part.read()));
     }
 }
 
@@ -278,27 +279,24 @@ impl RouteCell {
     #[inline]
     fn saw(&self, client: u8, refused: bool) {
         let bit = 1 << (u64::from(client) % CLIENTS as u64);
-        // Mostly it is known already, and nothing is written.
-        if self.clients.load(Relaxed) & bit == 0 {
-            self.clients.fetch_or(bit, Relaxed);
-        }
+        self.clients.note(bit);
         if let Some(count) = self.refusals.get(usize::from(client)).filter(|_| refused) {
-            count.fetch_add(1, Relaxed);
+            count.count();
         }
     }
 
     /// What was answered or failed, and what was aborted.
     fn requests(&self) -> (u64, u64) {
         ResponseClass::ALL.iter().zip(&self.classes).fold((0, 0), |(answers, aborted), (class, count)| match class {
-            ResponseClass::Aborted => (answers, aborted + count.load(Relaxed)),
-            _ => (answers + count.load(Relaxed), aborted),
+            ResponseClass::Aborted => (answers, aborted + count.read()),
+            _ => (answers + count.read(), aborted),
         })
     }
 
     fn activity(&self) -> u64 {
         let RouteCell { classes, failures, rescued, saved, hurt, turned_away, cohorts, .. } = self;
         let few = [rescued, saved, hurt, turned_away].into_iter().chain(classes).chain(failures);
-        few.fold(cohorts.activity(), |sum, number| sum.wrapping_add(number.load(Relaxed)))
+        few.fold(cohorts.activity(), |sum, number| sum.wrapping_add(number.read()))
     }
 }
 
@@ -392,10 +390,10 @@ impl RouteCounters {
             cell.upstream.record(outcome.upstream_micros);
         }
         if let Some(class) = cell.classes.get(outcome.class as usize) {
-            class.fetch_add(1, Relaxed);
+            class.add(1);
         }
         if let Some(count) = outcome.failure.and_then(|failure| cell.failures.get(failure as usize)) {
-            count.fetch_add(1, Relaxed);
+            count.add(1);
         }
         if outcome.class != ResponseClass::Aborted {
             cell.saw(outcome.client, outcome.is_refusal);
@@ -408,54 +406,54 @@ impl RouteCounters {
     /// Counts a failed attempt whose request was served again by the other environment.
     pub fn record_rescue(&self, shard: Shard, environment: Environment, judged: bool) {
         if let Some(cell) = self.cell(shard, environment, judged) {
-            cell.rescued.fetch_add(1, Relaxed);
+            cell.rescued.add(1);
         }
     }
 
     /// Counts a request that this environment failed and the other one did not.
     pub fn record_saved(&self, shard: Shard, environment: Environment, judged: bool) {
         if let Some(cell) = self.cell(shard, environment, judged) {
-            cell.saved.fetch_add(1, Relaxed);
+            cell.saved.add(1);
         }
     }
 
     /// Counts a request that went to this environment first and whose client saw a failure.
     pub fn record_hurt(&self, shard: Shard, environment: Environment, judged: bool) {
         if let Some(cell) = self.cell(shard, environment, judged) {
-            cell.hurt.fetch_add(1, Relaxed);
+            cell.hurt.add(1);
         }
     }
 
     /// Counts a request that caution kept away from this environment.
     pub fn record_turned_away(&self, shard: Shard, environment: Environment) {
         if let Some(cell) = self.cell(shard, environment, true) {
-            cell.turned_away.fetch_add(1, Relaxed);
+            cell.turned_away.add(1);
         }
     }
 
     /// Counts a request that goes to this environment because its page came from there.
     pub fn record_skew(&self, shard: Shard, environment: Environment) {
         if let Some(cell) = self.cell(shard, environment, false) {
-            cell.skewed.fetch_add(1, Relaxed);
+            cell.skewed.add(1);
         }
     }
 
     /// Requests that went to an environment because their page came from there, ever.
     pub fn skewed(&self, environment: Environment) -> u64 {
-        self.cells(environment).map(|(cell, _)| cell.skewed.load(Relaxed)).sum()
+        self.cells(environment).map(|(cell, _)| cell.skewed.read()).sum()
     }
 
     /// A tunnel is opened.
     pub fn open_tunnel(&self, shard: Shard, environment: Environment, judged: bool) {
         if let Some(cell) = self.cell(shard, environment, judged) {
-            cell.tunnels.fetch_add(1, Relaxed);
+            cell.tunnels.add(1);
         }
     }
 
     /// A tunnel that was opened has ended.
     pub fn close_tunnel(&self, shard: Shard, environment: Environment, judged: bool) {
         if let Some(cell) = self.cell(shard, environment, judged) {
-            cell.tunnels.fetch_sub(1, Relaxed);
+            cell.tunnels.take_one();
         }
     }
 
@@ -489,12 +487,12 @@ impl RouteCounters {
         let mut all = None;
         for (cell, _) in self.cells(environment) {
             let seen = all.get_or_insert_with(RouteTotals::default);
-            seen.classes.iter_mut().zip(&cell.classes).for_each(|(sum, part)| *sum += part.load(Relaxed));
-            seen.failures.iter_mut().zip(&cell.failures).for_each(|(sum, part)| *sum += part.load(Relaxed));
-            seen.rescued += cell.rescued.load(Relaxed);
-            seen.hurt += cell.hurt.load(Relaxed);
-            seen.turned_away += cell.turned_away.load(Relaxed);
-            seen.tunnels += cell.tunnels.load(Relaxed);
+            seen.classes.iter_mut().zip(&cell.classes).for_each(|(sum, part)| *sum += part.read());
+            seen.failures.iter_mut().zip(&cell.failures).for_each(|(sum, part)| *sum += part.read());
+            seen.rescued += cell.rescued.read();
+            seen.hurt += cell.hurt.read();
+            seen.turned_away += cell.turned_away.read();
+            seen.tunnels += cell.tunnels.read();
             cell.upstream.add_to(&mut seen.upstream);
             cell.request.add_to(&mut seen.request);
         }
@@ -525,19 +523,19 @@ impl RouteCounters {
         let mut totals = JudgedTotals::default();
         for (cell, _) in self.cells(environment).filter(|(_, judged)| *judged) {
             // Before the requests that they are part of.
-            totals.tally.rescued += cell.rescued.load(Relaxed);
-            totals.tally.saved += cell.saved.load(Relaxed);
-            totals.tally.hurt += cell.hurt.load(Relaxed);
-            totals.tally.turned_away += cell.turned_away.load(Relaxed);
-            totals.clients |= cell.clients.load(Relaxed);
+            totals.tally.rescued += cell.rescued.read();
+            totals.tally.saved += cell.saved.read();
+            totals.tally.hurt += cell.hurt.read();
+            totals.tally.turned_away += cell.turned_away.read();
+            totals.clients |= cell.clients.read();
             let refusals = totals.refusals.iter_mut().zip(&cell.refusals);
-            refusals.for_each(|(sum, part)| *sum = sum.wrapping_add(part.load(Relaxed)));
+            refusals.for_each(|(sum, part)| *sum = sum.wrapping_add(part.read()));
             cell.shapes.add_to(&mut totals);
             // Failures first: a response counted in between is then a good one, never a failure without a response.
             let mut counts = AnswerCounts::default();
             let failures = AttemptFailure::ALL.iter().zip(&cell.failures);
             for (failure, count) in failures.filter(|(failure, _)| failure.is_judged()) {
-                let count = count.load(Relaxed);
+                let count = count.read();
                 counts.failed += count;
                 counts.unavailable += if failure.is_unavailable() { count } else { 0 };
             }
@@ -548,7 +546,7 @@ impl RouteCounters {
             totals.counts.failed += counts.failed;
             totals.counts.unavailable += counts.unavailable;
             let latency = totals.latency.iter_mut().zip(&cell.upstream.buckets);
-            latency.for_each(|(sum, part)| *sum += part.load(Relaxed));
+            latency.for_each(|(sum, part)| *sum += part.read());
             cell.cohorts.add_to(&mut totals.cohorts);
         }
         totals

@@ -5,16 +5,17 @@
 //! share a bit thin both sides out alike. Nothing is stored about a client.
 
 use std::collections::VecDeque;
-use std::sync::atomic::{AtomicU32, AtomicU64, Ordering::Relaxed};
+use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::sync::{Arc, OnceLock};
 
-use judgement::guard::sample_ratio::{FEW, SentCounts, SplitArrivals, WeightArrivals};
+use judgement::guard::sample_ratio::{FEW, SplitArrivals, WeightArrivals};
 use judgement::traffic::Environment;
 use judgement::traffic::split::{TrafficSplit, Weight};
 use judgement::traffic::sticky::StickyBy;
 use parking_lot::Mutex;
 
 use crate::counters::Shard;
+use crate::counters::worker_count::{SmallWorkerCount, WorkerCount};
 
 /// So many clients have a bit of their own: 16 KiB. With as many clients, two in three of new ones are still counted.
 const CLIENT_BITS: usize = 1 << 17;
@@ -40,36 +41,37 @@ pub struct SplitCounters {
     /// Requests by group of clients; by shard, created by its first key.
     groups: Box<[OnceLock<Box<ClientGroups>>]>,
     /// Locked when a snapshot is published and when the judge looks.
-    tallies: Mutex<VecDeque<Arc<WeightTally>>>,
+    tallies: Mutex<VecDeque<WeightTally>>,
 }
 
 #[derive(Debug)]
 #[repr(align(128))]
-struct ClientGroups([AtomicU32; GROUPS]);
+struct ClientGroups([SmallWorkerCount; GROUPS]);
 
 /// What was sent at one weight.
 #[derive(Debug)]
 struct WeightTally {
     weight: Weight,
-    shards: Box<[TallyCell]>,
+    shards: Arc<[TallyCell]>,
 }
 
-/// One shard's counts. Pairs are active's and the candidate's.
+/// One shard's counts: a request is in one of the first three, so that it costs one addition. Pairs are active's and the
+/// candidate's.
 #[derive(Debug, Default)]
 #[repr(align(128))]
 struct TallyCell {
-    decisions: [AtomicU64; 2],
-    requests: [AtomicU64; 2],
-    decisions_left: [AtomicU64; 2],
-    requests_left: [AtomicU64; 2],
-    keyless: AtomicU64,
+    keyless: [WorkerCount; 2],
+    firsts: [WorkerCount; 2],
+    repeats: [WorkerCount; 2],
+    decisions_left: [WorkerCount; 2],
+    repeats_left: [WorkerCount; 2],
 }
 
 /// Where requests of a snapshot are counted.
 #[derive(Clone, Debug)]
 pub struct SplitTally {
     counters: Arc<SplitCounters>,
-    tally: Arc<WeightTally>,
+    shards: Arc<[TallyCell]>,
 }
 
 /// A request that was counted as sent.
@@ -84,27 +86,23 @@ impl SplitTally {
     /// Counts a request that the weight alone has sent to a side.
     #[inline]
     pub fn sent(&self, shard: Shard, candidate: bool, key: Option<u64>) -> Option<SplitArrival> {
-        let cell = self.tally.shards.get(shard.0)?;
-        let decides = key.is_none_or(|key| self.counters.note(shard, key));
-        let place = usize::from(candidate);
-        cell.requests.get(place)?.fetch_add(1, Relaxed);
-        if decides {
-            cell.decisions.get(place)?.fetch_add(1, Relaxed);
-        }
-        if key.is_none() {
-            cell.keyless.fetch_add(1, Relaxed);
-        }
-        Some(SplitArrival { candidate, decides })
+        let cell = self.shards.get(shard.0)?;
+        let is_first = key.map(|key| self.counters.note(shard, key));
+        let counts = match is_first {
+            None => &cell.keyless,
+            Some(true) => &cell.firsts,
+            Some(false) => &cell.repeats,
+        };
+        counts.get(usize::from(candidate))?.add(1);
+        Some(SplitArrival { candidate, decides: is_first != Some(false) })
     }
 
     /// Counts that a request that was sent has ended without an answer that counts.
     pub fn left(&self, shard: Shard, arrival: SplitArrival) {
-        let (Some(cell), place) = (self.tally.shards.get(shard.0), usize::from(arrival.candidate)) else { return };
-        if let Some(count) = cell.requests_left.get(place) {
-            count.fetch_add(1, Relaxed);
-        }
-        if let Some(count) = cell.decisions_left.get(place).filter(|_| arrival.decides) {
-            count.fetch_add(1, Relaxed);
+        let (Some(cell), place) = (self.shards.get(shard.0), usize::from(arrival.candidate)) else { return };
+        let counts = if arrival.decides { &cell.decisions_left } else { &cell.repeats_left };
+        if let Some(count) = counts.get(place) {
+            count.add(1);
         }
     }
 }
@@ -123,7 +121,7 @@ impl SplitCounters {
         if let Some(groups) = self.groups.get(shard.0)
             && let Some(count) = groups.get_or_init(ClientGroups::new).0.get(group)
         {
-            count.fetch_add(1, Relaxed);
+            count.count();
         }
         let bits = u64::BITS as usize;
         let (word, bit) = (key as usize % CLIENT_BITS / bits, 1 << (key % u64::from(u64::BITS)));
@@ -132,56 +130,57 @@ impl SplitCounters {
         seen.get(word).is_some_and(|word| word.load(Relaxed) & bit == 0 && word.fetch_or(bit, Relaxed) & bit == 0)
     }
 
-    fn tally(&self, weight: Weight) -> Arc<WeightTally> {
+    /// Where the shards count at this weight.
+    fn cells(&self, weight: Weight) -> Arc<[TallyCell]> {
         let mut tallies = self.tallies.lock();
         if let Some(known) = tallies.iter().find(|tally| tally.weight == weight) {
-            return known.clone();
+            return known.shards.clone();
         }
-        let shards = self.groups.iter().map(|_| TallyCell::default()).collect();
-        let tally = Arc::new(WeightTally { weight, shards });
+        let shards: Arc<[TallyCell]> = self.groups.iter().map(|_| TallyCell::default()).collect();
         if tallies.len() == WEIGHTS {
             tallies.pop_front();
         }
-        tallies.push_back(tally.clone());
-        tally
+        tallies.push_back(WeightTally { weight, shards: shards.clone() });
+        shards
     }
 
     /// Everything that was counted. `sticky`: where the keys are found.
     pub fn arrivals(&self, sticky: StickyBy) -> SplitArrivals {
         let mut groups = [0_u64; GROUPS];
         for shard in self.groups.iter().filter_map(OnceLock::get) {
-            groups.iter_mut().zip(&shard.0).for_each(|(sum, part)| *sum += u64::from(part.load(Relaxed)));
+            groups.iter_mut().zip(&shard.0).for_each(|(sum, part)| *sum += u64::from(part.read()));
         }
         groups.sort_unstable();
         let heaviest = groups.iter().rev().take(FEW).sum();
-        let weights = self.tallies.lock().iter().map(|tally| tally.arrivals()).collect();
+        let weights = self.tallies.lock().iter().map(WeightTally::arrivals).collect();
         SplitArrivals { weights, heaviest, sticky }
     }
 }
 
 impl ClientGroups {
     fn new() -> Box<ClientGroups> {
-        Box::new(ClientGroups([const { AtomicU32::new(0) }; GROUPS]))
+        Box::new(ClientGroups([const { SmallWorkerCount::zero() }; GROUPS]))
     }
 }
 
 impl WeightTally {
     fn arrivals(&self) -> WeightArrivals {
         let mut all = WeightArrivals { weight: self.weight, ..WeightArrivals::default() };
-        for cell in &self.shards {
-            // Before what they are part of.
-            all.keyless += cell.keyless.load(Relaxed);
-            add(&mut all.decisions, &cell.decisions_left, &cell.decisions);
-            add(&mut all.requests, &cell.requests_left, &cell.requests);
+        for cell in &*self.shards {
+            let parts = all.decisions.iter_mut().zip(&mut all.requests).enumerate();
+            for (place, (decisions, requests)) in parts {
+                let read = |counts: &[WorkerCount; 2]| counts.get(place).map_or(0, WorkerCount::read);
+                // Before what they are part of.
+                let (decisions_left, repeats_left) = (read(&cell.decisions_left), read(&cell.repeats_left));
+                let (keyless, firsts, repeats) = (read(&cell.keyless), read(&cell.firsts), read(&cell.repeats));
+                all.keyless += keyless;
+                decisions.left += decisions_left;
+                decisions.sent += keyless + firsts;
+                requests.left += decisions_left + repeats_left;
+                requests.sent += keyless + firsts + repeats;
+            }
         }
         all
-    }
-}
-
-fn add(sums: &mut [SentCounts; 2], left: &[AtomicU64; 2], sent: &[AtomicU64; 2]) {
-    for (sum, (left, sent)) in sums.iter_mut().zip(left.iter().zip(sent)) {
-        sum.left += left.load(Relaxed);
-        sum.sent += sent.load(Relaxed);
     }
 }
 
@@ -212,7 +211,7 @@ impl SplitRegister {
             current.insert(service.to_owned(), new.clone());
             new
         });
-        Some(SplitTally { tally: counters.tally(split.weight), counters })
+        Some(SplitTally { shards: counters.cells(split.weight), counters })
     }
 
     /// What was counted for this split's rollout.
@@ -225,6 +224,7 @@ impl SplitRegister {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use judgement::guard::sample_ratio::SentCounts;
     use judgement::traffic::sticky::{BucketSalt, StickyKey, hash};
 
     fn at(percent: f64, rollout: u32) -> TrafficSplit {
@@ -276,7 +276,7 @@ mod tests {
         let decided: Vec<_> =
             arrivals(&register, 1).weights.iter().map(|at| at.decisions.map(|side| side.sent)).collect();
         assert_eq!(decided, [[1, 1], [0, 1]]);
-        assert_eq!(register.tally("shop", &at(10.0, 1)).unwrap().tally.weight, first.tally.weight);
+        assert!(Arc::ptr_eq(&register.tally("shop", &at(10.0, 1)).unwrap().shards, &first.shards));
         assert_eq!(arrivals(&register, 1).weights.len(), 2, "a weight that comes again goes on");
     }
 

@@ -1,11 +1,10 @@
 //! Identifiers: different from all others of this worker, of other workers, of other processes, and from before a
 //! restart.
 
+use std::cell::Cell;
 use std::hash::{BuildHasher, Hasher};
 
 use siphasher::sip128::{Hasher128, SipHasher13};
-
-use memory::counters::{OrdinalCounter, Shard};
 
 /// The source of a worker's identifiers: SipHash-1-3-128 of a counter, under a key chosen by the operating system.
 ///
@@ -14,7 +13,7 @@ use memory::counters::{OrdinalCounter, Shard};
 #[derive(Debug)]
 pub struct IdGenerator {
     keys: [u64; 2],
-    turns: OrdinalCounter,
+    turns: Cell<u64>,
 }
 
 impl Default for IdGenerator {
@@ -28,7 +27,7 @@ impl IdGenerator {
     pub fn new() -> IdGenerator {
         // The standard library's access to the system's randomness: two hashes under a key of 128 random bits.
         let random = || std::collections::hash_map::RandomState::new().build_hasher().finish();
-        IdGenerator { keys: [random(), random()], turns: OrdinalCounter::new(1) }
+        IdGenerator { keys: [random(), random()], turns: Cell::new(0) }
     }
 
     /// 128 unique bits.
@@ -36,7 +35,7 @@ impl IdGenerator {
     pub fn fresh(&self) -> u128 {
         let [first, second] = self.keys;
         let mut hash = SipHasher13::new_with_keys(first, second);
-        hash.write_u64(self.turns.next(Shard(0)));
+        hash.write_u64(self.turns.replace(self.turns.get().wrapping_add(1)));
         // All zeros mean "none" to the readers of these ids.
         u128::from(hash.finish128()).max(1)
     }
