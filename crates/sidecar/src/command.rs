@@ -75,7 +75,39 @@ pub enum SidecarInput {
     Insight(String, SyncSender<Option<GuardInsight>>),
     /// A request failed.
     Wake,
+    /// Another process is to open the state: answered once it may, or with `None` if it may not.
+    Suspend(SyncSender<Option<Suspension>>),
     End,
+}
+
+/// The sidecar stands still and the state is nobody's: nothing is decided, and whoever asks waits. Requests go on as they
+/// were last published. Dropping it lets the sidecar go on.
+#[derive(Debug)]
+pub struct Suspension(SyncSender<AfterSuspension>);
+
+/// What comes after a suspension.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum AfterSuspension {
+    GoOn,
+    /// Another process decides from now on.
+    End,
+}
+
+impl Suspension {
+    pub(super) fn new(after: SyncSender<AfterSuspension>) -> Suspension {
+        Suspension(after)
+    }
+
+    /// Another process has taken the state: this sidecar has ended.
+    pub fn hand_over(self) {
+        let _ = self.0.try_send(AfterSuspension::End);
+    }
+}
+
+impl Drop for Suspension {
+    fn drop(&mut self) {
+        let _ = self.0.try_send(AfterSuspension::GoOn);
+    }
 }
 
 /// The sidecar gave no answer.
@@ -222,6 +254,15 @@ impl SidecarHandle {
     /// Subscribes to everything that is announced from now on.
     pub fn listen(&self) -> broadcast::Receiver<RecordedAnnouncement> {
         self.news.subscribe()
+    }
+
+    /// Stops the sidecar for a while, so that another process can open the state; `None` if something cannot be written to
+    /// the journal.
+    ///
+    /// # Errors
+    /// [`SidecarStopped`].
+    pub fn suspend(&self) -> Result<Option<Suspension>, SidecarStopped> {
+        self.ask(SidecarInput::Suspend)
     }
 
     /// Ends the sidecar after the inputs that it has already been sent.

@@ -21,6 +21,7 @@ mod sidecar;
 
 pub use command::{
     CommandReceipt, CommandResult, RecordedAnnouncement, SidecarHandle, SidecarInput, SidecarStatus, SidecarStopped,
+    Suspension,
 };
 pub use routing::{CurrentRouting, ResolvedRouting};
 pub use sidecar::Sidecar;

@@ -7,10 +7,14 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, sync_channel};
 use std::thread::JoinHandle;
+use std::time::Duration;
 
 use tokio::sync::broadcast;
 
-use crate::command::{CommandReceipt, CommandResult, RecordedAnnouncement, SidecarHandle, SidecarInput, SidecarStatus};
+use crate::command::{
+    AfterSuspension, CommandReceipt, CommandResult, RecordedAnnouncement, SidecarHandle, SidecarInput, SidecarStatus,
+    Suspension,
+};
 use crate::journal::{Journal, JournalEntry, RestoredState};
 use crate::readings::{CounterReadings, checked};
 use crate::routing::{CurrentRouting, ResolvedRouting};
@@ -43,6 +47,10 @@ const ANNOUNCEMENTS: usize = 256;
 const ASKED_FOR: &str = "asked for";
 const MIRROR: &str = "mirror";
 const SUITES: &str = "suites";
+/// The journal has so long to be written before another process opens it.
+const RELEASE: Duration = Duration::from_secs(5);
+/// How often it is tried to take it back.
+const RECLAIM: Duration = Duration::from_millis(100);
 /// The least time between two wake-ups: a burst of failures causes one look, not a thousand.
 const WAKE_SPACING: Millis = Millis(10);
 
@@ -129,6 +137,10 @@ impl Sidecar {
             };
             let now = clock::now();
             match input {
+                Some(SidecarInput::Suspend(answer)) => match self.suspend(&answer) {
+                    AfterSuspension::GoOn => {}
+                    AfterSuspension::End => return,
+                },
                 Some(SidecarInput::Wake) if now.since(last_wake) < WAKE_SPACING => {
                     next_glance = Some(last_wake.plus(WAKE_SPACING));
                 }
@@ -149,6 +161,26 @@ impl Sidecar {
                 }
             }
         }
+    }
+
+    /// Lets another process open the state, and waits for what comes of it.
+    fn suspend(&mut self, answer: &SyncSender<Option<Suspension>>) -> AfterSuspension {
+        if !self.journal.release(RELEASE) {
+            let _ = answer.try_send(None);
+            return AfterSuspension::GoOn;
+        }
+        // One place for its word, and one for its end.
+        let (after, ended) = sync_channel(2);
+        // If nobody waits for it any more, it is dropped here, and goes on.
+        let _ = answer.try_send(Some(Suspension::new(after)));
+        if ended.recv() == Ok(AfterSuspension::End) {
+            return AfterSuspension::End;
+        }
+        while let Err(error) = self.journal.reclaim() {
+            tracing::error!(%error, "cannot take the state back; will retry");
+            std::thread::sleep(RECLAIM);
+        }
+        AfterSuspension::GoOn
     }
 
     /// Runs one round. A panic in it freezes the weights; requests continue on the last snapshot.
@@ -201,7 +233,7 @@ impl Sidecar {
                 let _ = answer.try_send(self.insight(&service, now));
             }
             SidecarInput::Wake => self.glance(now),
-            SidecarInput::End => {}
+            SidecarInput::Suspend(_) | SidecarInput::End => {}
         }
     }
 

@@ -17,6 +17,10 @@ pub(super) enum WriterMessage {
     /// Called once it is known whether everything sent before is on the disk.
     Sync(WrittenCallback),
     ChangeSnapshot(SnapshotChange, SyncSender<Result<(), SnapshotError>>),
+    /// Everything is to be written and the file closed, for another process; answered with whether it is.
+    Release(SyncSender<bool>),
+    /// The file is this process's again.
+    Reclaim,
     /// The sidecar has nothing more to send.
     End,
 }

@@ -42,7 +42,7 @@ pub struct Journal {
     thread: Option<JoinHandle<()>>,
     counters: Arc<Counters>,
     /// Keeps other processes from opening the same state.
-    _lock: Option<File>,
+    lock: Option<File>,
 }
 
 /// The writer's thread.
@@ -50,6 +50,8 @@ pub struct Journal {
 struct Writer {
     path: PathBuf,
     store: Option<JournalStore>,
+    /// Another process has the file.
+    released: bool,
     kept: VecDeque<JournalEntry>,
     /// States that no entry explains, the latest of each service.
     states: BTreeMap<String, DurableState>,
@@ -58,10 +60,10 @@ struct Writer {
     next_said: Millis,
     /// The newest entry that was said.
     said: u64,
-    /// The last entry's number when the process started to count.
-    base: u64,
+    /// The last entry's number when the process started to count, or that was written since.
+    written: u64,
     /// Added to the numbers of entries. Not zero if the file could not be read at the start and turned out to hold
-    /// more.
+    /// more, or if another process has written to it in between.
     ahead: u64,
     counters: Arc<Counters>,
     failing: bool,
@@ -90,18 +92,19 @@ impl Journal {
     ) -> Result<(Journal, RestoredState), Error> {
         let lock = lock(path)?;
         let (store, restored) = open_or_set_aside(path, &counters)?;
-        let base = restored.last_entry;
+        let written = restored.last_entry;
         let (queue, notes) = sync_channel(QUEUE);
         let writer = Writer {
             path: path.to_owned(),
             store,
+            released: false,
             kept: VecDeque::new(),
             states: BTreeMap::new(),
             keep,
             next_trim: memory::clock::now(),
             next_said: memory::clock::now(),
             said: 0,
-            base,
+            written,
             ahead: 0,
             counters: counters.clone(),
             failing: false,
@@ -111,7 +114,7 @@ impl Journal {
             count(&counters.process.journal_errors);
             tracing::error!("cannot start the journal writer; changes will not be recorded");
         }
-        Ok((Journal { path: path.to_owned(), queue, thread, counters, _lock: lock }, restored))
+        Ok((Journal { path: path.to_owned(), queue, thread, counters, lock }, restored))
     }
 
     /// The named snapshots beside the journal.
@@ -151,6 +154,30 @@ impl Journal {
             let _ = done.try_send(written);
         }));
         is_done.recv_timeout(timeout).unwrap_or(false)
+    }
+
+    /// Writes everything and lets another process open the state, which must not be written to until it is reclaimed.
+    /// Returns false if something cannot be written: then nothing has changed.
+    pub fn release(&mut self, timeout: Duration) -> bool {
+        let (done, is_done) = sync_channel(1);
+        let sent = self.queue.send(WriterMessage::Release(done)).is_ok();
+        let is_released = sent && is_done.recv_timeout(timeout).unwrap_or(false);
+        match is_released {
+            true => drop(self.lock.take()),
+            // It may have come too late.
+            false => drop(self.queue.send(WriterMessage::Reclaim)),
+        }
+        is_released
+    }
+
+    /// Takes the state back that was released.
+    ///
+    /// # Errors
+    /// Another process is using it.
+    pub fn reclaim(&mut self) -> Result<(), Error> {
+        self.lock = lock(&self.path)?;
+        let _ = self.queue.send(WriterMessage::Reclaim);
+        Ok(())
     }
 }
 
@@ -283,7 +310,7 @@ impl Writer {
     fn run(mut self, notes: &Receiver<WriterMessage>) {
         let mut open = true;
         while open || (self.has_unwritten() && !self.failing) {
-            let (mut syncs, mut changes) = (Vec::new(), Vec::new());
+            let (mut syncs, mut changes, mut release) = (Vec::new(), Vec::new(), None);
             let mut first = match notes.recv_timeout(self.next_wait()) {
                 Ok(note) => Some(note),
                 Err(RecvTimeoutError::Timeout) => None,
@@ -301,6 +328,8 @@ impl Writer {
                     }
                     WriterMessage::Sync(told) => syncs.push(told),
                     WriterMessage::ChangeSnapshot(change, answer) => changes.push((change, answer)),
+                    WriterMessage::Release(answer) => release = Some(answer),
+                    WriterMessage::Reclaim => self.released = false,
                     WriterMessage::End => open = false,
                 }
             }
@@ -311,6 +340,9 @@ impl Writer {
             for (change, answer) in changes {
                 let _ = answer.try_send(self.change_snapshot(change));
             }
+            if let Some(answer) = release {
+                self.release(&answer);
+            }
             if open {
                 self.trim();
                 self.say_newest();
@@ -318,6 +350,18 @@ impl Writer {
         }
         if !self.kept.is_empty() {
             tracing::error!(entries = self.kept.len(), "stopped with journal entries still unwritten");
+        }
+    }
+
+    /// Closes the file, if nothing is left to be written.
+    fn release(&mut self, answer: &SyncSender<bool>) {
+        self.released = !self.has_unwritten();
+        if self.released {
+            self.store = None;
+        }
+        if answer.try_send(self.released).is_err() {
+            // Nobody waits for it any more.
+            self.released = false;
         }
     }
 
@@ -385,7 +429,7 @@ impl Writer {
     }
 
     fn write(&mut self) {
-        if !self.has_unwritten() {
+        if !self.has_unwritten() || self.released {
             return;
         }
         match self.try_write() {
@@ -413,15 +457,18 @@ impl Writer {
             Some(store) => store,
             None => {
                 let store = JournalStore::open(&self.path)?;
-                // The file may hold more than was known when numbering began.
-                self.ahead = store.restore()?.last_entry.saturating_sub(self.base);
-                let ahead = self.ahead;
-                self.kept.iter_mut().for_each(|entry| entry.change.id += ahead);
+                // The file may hold more than is known here.
+                let more = store.restore()?.last_entry.saturating_sub(self.written);
+                self.written += more;
+                self.ahead += more;
+                self.kept.iter_mut().for_each(|entry| entry.change.id += more);
                 store
             }
         };
         let written = store.write(self.kept.make_contiguous(), &self.states);
         self.store = Some(store);
-        written
+        written?;
+        self.written = self.kept.back().map_or(self.written, |last| last.change.id);
+        Ok(())
     }
 }

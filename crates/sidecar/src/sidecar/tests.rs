@@ -210,3 +210,45 @@ fn suites_are_ordered_and_their_answer_is_heard() {
         assert_eq!(rollbacks, Some(u64::from(kind == ChangeKind::Rollback)));
     }
 }
+
+fn weight_command(weight: f64) -> OperatorCommand {
+    let act = OperatorAction::Shift { weight: Weight::from_percent(weight).unwrap(), gradual: false, force: false };
+    OperatorCommand { service: "shop".into(), by: Requester::default(), act }
+}
+
+#[test]
+fn another_process_opens_the_state_of_a_suspended_sidecar_and_gives_it_back() {
+    let Bench { sidecar, path, _dir, .. } = bench();
+    let (handle, thread) = sidecar.start(Millis(20)).unwrap();
+    handle.command(weight_command(20.0)).unwrap().unwrap();
+    assert!(matches!(Journal::start(&path, Arc::new(Counters::new(1))), Err(crate::journal::Error::InUse)));
+    let suspension = handle.suspend().unwrap().unwrap();
+    let waits = std::thread::spawn({
+        let handle = handle.clone();
+        move || handle.command(weight_command(30.0)).unwrap().unwrap()
+    });
+    // The other process comes up, changes something, and breaks.
+    let before = {
+        let counters = Arc::new(Counters::new(1));
+        let (journal, restored) = Journal::start(&path, counters.clone()).unwrap();
+        let before = restored.last_entry;
+        let (publisher, _published) = SnapshotPublisher::new();
+        let mut other = Sidecar::new(restored, publisher, counters, journal);
+        other.load(load(10.0), Millis(0)).unwrap();
+        let (answer, answered) = sync_channel(1);
+        let command = Box::new(weight_command(25.0));
+        other.handle(SidecarInput::Command { command, load: None, answer }, Millis(0));
+        assert_eq!(answered.recv().unwrap().unwrap().entry, Some(before + 1));
+        before
+    };
+    assert!(!waits.is_finished(), "whoever asks waits");
+    drop(suspension);
+    assert!(waits.join().unwrap().written);
+    let newest = JournalReader::open(&path).unwrap().newest().unwrap();
+    assert_eq!(newest.id, before + 2, "no number is given twice");
+
+    handle.suspend().unwrap().unwrap().hand_over();
+    thread.join().unwrap();
+    assert!(handle.status().is_err());
+    assert!(Journal::start(&path, Arc::new(Counters::new(1))).is_ok());
+}
