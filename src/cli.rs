@@ -22,6 +22,7 @@ mod status;
 mod table;
 mod terminal;
 mod token;
+mod upgrade;
 #[cfg(feature = "validation")]
 mod validate;
 
@@ -67,7 +68,12 @@ enum Command {
     Run {
         #[command(flatten)]
         config: ConfigArg,
+        /// Take the place of the process at standard input: `upgrade` starts it so.
+        #[arg(long, hide = true)]
+        take_over: bool,
     },
+    /// Start a new process in the place of the running one, without a failed request.
+    Upgrade(upgrade::UpgradeArgs),
     /// Check the configuration files and report every problem.
     Check(check::CheckArgs),
     /// Watch a demo: two toy origins, a release that breaks, and its rollback.
@@ -142,7 +148,8 @@ pub fn main() -> ExitCode {
     let quiet = matches!(cli.command, Command::Demo(_));
     log::start(cli.log_json, quiet);
     let done = match cli.command {
-        Command::Run { config } => run::run(&config.config, cli.log_json),
+        Command::Run { config, take_over } => run::run(&config.config, cli.log_json, take_over),
+        Command::Upgrade(args) => upgrade::run(&args),
         Command::Check(args) => check::run(&args),
         Command::Demo(args) => demo::run(&args),
         Command::Status(args) => status::run(&args),

@@ -55,3 +55,4 @@ pub mod metrics;
 pub mod mirror;
 pub mod runs;
 pub mod serve;
+pub mod upgrade;

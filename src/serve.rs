@@ -11,12 +11,14 @@ mod silent_sides;
 mod validation_runs;
 
 use std::net::{SocketAddr, TcpListener};
+use std::path::Path;
 use std::sync::Arc;
 use std::thread::JoinHandle;
 
 use anyhow::Context;
 use tokio::runtime::{Builder, Runtime};
 use tokio::sync::{mpsc, watch};
+use tokio::task::AbortHandle;
 
 use crate::admin;
 use crate::admin::api::{Api, ApiParts};
@@ -29,6 +31,7 @@ use crate::serve::candidate_checks::PreflightContext;
 use crate::serve::file_changes::LoadedFile;
 use crate::serve::reload::{Reloader, resolve};
 use crate::serve::silent_sides::ActiveSides;
+use crate::upgrade::{HeldSocket, Predecessor, SocketPurpose, Successor, UpgradeError, start_successor};
 use config::watch::{FileStamps, FileWatch};
 use config::{self, MainConfig, OwnListeners, RoutingConfig, RoutingContext};
 use health::{self, HealthBoard};
@@ -42,7 +45,7 @@ use relay::origin::OriginResolver;
 use relay::proxy::Proxy;
 use relay::proxy::connection_limits::ConnectionLimits;
 use relay::proxy::descriptors::DescriptorBudget;
-use relay::proxy::listen::{ListenerContext, ShutdownSignal, WorkerListener, bind, start_worker};
+use relay::proxy::listen::{ListenerContext, ShutdownSignal, WorkerListener, bind, bind_more, start_worker};
 use relay::proxy::request_limits::RequestLimits;
 use relay::proxy::tls::{CertificateWatcher, CurrentTls};
 use sidecar::journal::{Journal, NamedSnapshots};
@@ -81,6 +84,9 @@ pub struct Running {
     workers: Vec<JoinHandle<()>>,
     sidecar_thread: Option<JoinHandle<()>>,
     runtimes: Vec<Runtime>,
+    /// Every listening socket once more, for the process that takes this one's place.
+    held: Arc<Vec<HeldSocket>>,
+    admin_listener: AbortHandle,
 }
 
 /// Starts everything. Nothing listens before the state is restored and the routing file is in force.
@@ -88,16 +94,27 @@ pub struct Running {
 /// # Errors
 /// [`config::ConfigError`] for a routing file with problems; otherwise what could not be started.
 pub fn start(settings: &MainConfig) -> anyhow::Result<Running> {
+    start_after(settings, None)
+}
+
+/// The same in the place of a running process. Until it has given its state away, nothing changes for it.
+///
+/// # Errors
+/// As [`start`], or the running process has changed its mind.
+pub fn start_after(settings: &MainConfig, mut before: Option<&mut Predecessor>) -> anyhow::Result<Running> {
     install_crypto_provider();
     let workers = number_of_workers(settings);
     let files = FileStamps::at(&settings.routing);
     let listeners = settings.listeners();
     let context = RoutingContext { listeners: Some(&listeners), ..AS_BUILT };
     let routing = config::load_routing(&settings.routing, &context)?;
-    let sockets = Sockets::bind(settings, workers)?;
+    let sockets = Sockets::open(settings, workers, before.as_deref_mut())?;
     let counters = Arc::new(Counters::new(workers));
     let (access, access_writer) = open_access_log(settings, &counters)?.unzip();
     let runtime = admin_runtime()?;
+    if let Some(before) = before {
+        before.take_state(&counters)?;
+    }
     let restored = Restored::open(settings, &counters, sockets.admin_address)?;
     let Restored { published, snapshots, keyring, local_token, preflights, suite_runs, probes, others, sidecar } =
         restored;
@@ -125,14 +142,14 @@ pub fn start(settings: &MainConfig) -> anyhow::Result<Running> {
     let (reload, reloads) = mpsc::channel(1);
     let reloader = Reloader::new(settings, sockets.listeners(), resolver, &sidecar, (&counters, &health));
     runtime.spawn(reloader.run(loaded, FileWatch::from(files), reloads, changes_asked));
-    let Sockets { plain, addresses, tls, tls_addresses, admin, admin_address } = sockets;
-    listen_for_admin(&runtime, admin, settings, api, keyring)?;
+    let Sockets { of_workers, addresses, tls_addresses, admin, admin_address, held } = sockets;
+    let admin_listener = listen_for_admin(&runtime, admin, settings, api, keyring)?;
     let (end, ending) = watch::channel(ShutdownSignal::NotYet);
     let certificates = certificates(&runtime, settings, &counters)?;
     let proxy = |shard| Proxy::new(shard, published.clone(), counters.clone(), sidecar.clone(), settings);
     let proxy = |shard| proxy(shard).with_access_log(access.clone()).with_mirror(copies.clone());
     let (shared, has_room) = shared(settings, &counters, ending);
-    let workers = start_workers(plain.into_iter().zip(tls).collect(), &certificates, proxy, &shared)?;
+    let workers = start_workers(of_workers, &certificates, proxy, &shared)?;
     raise(&counters.process.ready, has_room);
     Ok(Running {
         addresses,
@@ -154,6 +171,8 @@ pub fn start(settings: &MainConfig) -> anyhow::Result<Running> {
         workers,
         sidecar_thread,
         runtimes: vec![validation, runtime],
+        held: Arc::new(held),
+        admin_listener,
     })
 }
 
@@ -193,16 +212,23 @@ fn number_of_workers(settings: &MainConfig) -> usize {
     }
 }
 
-/// The listening sockets, bound before anything is started.
+/// The listening sockets, bound or taken over before anything is started.
 #[derive(Debug)]
 struct Sockets {
-    /// By worker.
-    plain: Vec<Vec<TcpListener>>,
+    of_workers: Vec<WorkerSockets>,
     addresses: Vec<SocketAddr>,
-    tls: Vec<Vec<TcpListener>>,
     tls_addresses: Vec<SocketAddr>,
     admin: TcpListener,
     admin_address: SocketAddr,
+    held: Vec<HeldSocket>,
+}
+
+/// What one worker listens on.
+#[derive(Debug, Default)]
+struct WorkerSockets {
+    plain: Vec<TcpListener>,
+    /// Each with the place of its listener in the file.
+    tls: Vec<(usize, TcpListener)>,
 }
 
 impl Sockets {
@@ -211,14 +237,45 @@ impl Sockets {
         OwnListeners { proxy: [&self.addresses[..], &self.tls_addresses].concat(), admin: self.admin_address }
     }
 
-    fn bind(settings: &MainConfig, workers: usize) -> anyhow::Result<Sockets> {
-        let (plain, addresses) = bind(&settings.listen, workers)?;
-        let with_tls: Vec<SocketAddr> = settings.tls.iter().map(|tls| tls.listen).collect();
-        let (tls, tls_addresses) = bind(&with_tls, workers)?;
-        let admin = TcpListener::bind(settings.admin)
-            .with_context(|| format!("cannot listen on {} for the admin API", settings.admin))?;
+    /// `before`: the process that has them already.
+    fn open(settings: &MainConfig, workers: usize, mut before: Option<&mut Predecessor>) -> anyhow::Result<Sockets> {
+        let mut of_workers: Vec<WorkerSockets> = (0..workers).map(|_| WorkerSockets::default()).collect();
+        let (mut addresses, mut tls_addresses, mut held) = (Vec::new(), Vec::new(), Vec::new());
+        let plain = settings.listen.iter().map(|address| (SocketPurpose::Plain, *address));
+        let tls = settings.tls.iter().map(|listener| (SocketPurpose::Tls, listener.listen));
+        for (purpose, asked) in plain.chain(tls) {
+            let taken = before.as_mut().map(|before| before.sockets(purpose, asked)).unwrap_or_default();
+            let sockets = match taken {
+                none if none.is_empty() => bind(asked, workers)?,
+                mut some => {
+                    bind_more(&mut some, workers)?;
+                    some
+                }
+            };
+            let bound = match purpose {
+                SocketPurpose::Tls => &mut tls_addresses,
+                SocketPurpose::Plain | SocketPurpose::Admin => &mut addresses,
+            };
+            let place = bound.len();
+            bound.extend(sockets.first().map(TcpListener::local_addr).transpose()?);
+            for (socket, at) in sockets.into_iter().zip((0..workers).cycle()) {
+                held.push(HeldSocket::of(purpose, asked, &socket)?);
+                let Some(worker) = of_workers.get_mut(at) else { continue };
+                match purpose {
+                    SocketPurpose::Tls => worker.tls.push((place, socket)),
+                    SocketPurpose::Plain | SocketPurpose::Admin => worker.plain.push(socket),
+                }
+            }
+        }
+        let taken = before.map(|before| before.sockets(SocketPurpose::Admin, settings.admin)).unwrap_or_default();
+        let admin = match taken.into_iter().next() {
+            Some(taken) => taken,
+            None => TcpListener::bind(settings.admin)
+                .with_context(|| format!("cannot listen on {} for the admin API", settings.admin))?,
+        };
+        held.push(HeldSocket::of(SocketPurpose::Admin, settings.admin, &admin)?);
         let admin_address = admin.local_addr()?;
-        Ok(Sockets { plain, addresses, tls, tls_addresses, admin, admin_address })
+        Ok(Sockets { of_workers, addresses, tls_addresses, admin, admin_address, held })
     }
 }
 
@@ -350,16 +407,16 @@ fn shared(
 
 /// Starts a worker for each set of sockets, plain and TLS.
 fn start_workers(
-    sockets: Vec<(Vec<TcpListener>, Vec<TcpListener>)>,
+    sockets: Vec<WorkerSockets>,
     certificates: &[CurrentTls],
     proxy: impl Fn(Shard) -> Proxy,
     shared: &ListenerContext,
 ) -> anyhow::Result<Vec<JoinHandle<()>>> {
     let mut workers = Vec::new();
-    for (at, (plain, tls)) in sockets.into_iter().enumerate() {
+    for (at, WorkerSockets { plain, tls }) in sockets.into_iter().enumerate() {
         let plain = plain.into_iter().map(|socket| WorkerListener { socket, tls: None });
-        let tls = tls.into_iter().zip(certificates);
-        let tls = tls.map(|(socket, current)| WorkerListener { socket, tls: Some(current.clone()) });
+        let tls =
+            tls.into_iter().map(|(place, socket)| WorkerListener { socket, tls: certificates.get(place).cloned() });
         let listeners = plain.chain(tls).collect();
         workers.push(start_worker(format!("worker {at}"), proxy(Shard(at)), listeners, shared.clone())?);
     }
@@ -396,7 +453,7 @@ fn listen_for_admin(
     settings: &MainConfig,
     api: Api,
     keyring: Keyring,
-) -> anyhow::Result<()> {
+) -> anyhow::Result<AbortHandle> {
     let address = socket.local_addr()?;
     let tls = match &settings.admin_access.tls {
         None => None,
@@ -416,8 +473,8 @@ fn listen_for_admin(
     let authenticator = Authenticator::new(keyring, &settings.admin_access, address, api.sidecar.clone());
     runtime.spawn(api.recent_traffic.clone().keep());
     runtime.spawn(api.hourly_traffic.clone().keep());
-    runtime.spawn(admin::listen::serve(listener, tls, admin::app(api, authenticator)));
-    Ok(())
+    let serving = runtime.spawn(admin::listen::serve(listener, tls, admin::app(api, authenticator)));
+    Ok(serving.abort_handle())
 }
 
 impl Running {
@@ -425,6 +482,13 @@ impl Running {
     pub fn reload(&self) {
         // A reload that is already queued will see the same file.
         let _ = self.reload.try_send(());
+    }
+
+    /// What starts a program in this process's place, and may take a minute. Once it serves, this process is to
+    /// [`leave`](Running::leave); if it does not come up, this one goes on.
+    pub fn upgrade(&self) -> impl FnOnce(&Path) -> Result<Successor, UpgradeError> + Send + use<> {
+        let (held, sidecar, counters) = (self.held.clone(), self.sidecar.clone(), self.counters.clone());
+        move |binary| start_successor(binary, &held, &sidecar, &counters)
     }
 
     /// Reopens the access log, after it was moved away.

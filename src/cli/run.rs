@@ -1,37 +1,49 @@
-//! `cutover run`: the proxy, until a signal ends it.
+//! `cutover run`: the proxy, until a signal ends it or another process takes its place.
 //!
-//! SIGTERM drains, SIGINT exits at once except for the teardown of validation runs (a second signal ends that too), and
-//! SIGHUP reloads the routing file and reopens the access log.
+//! SIGTERM drains, SIGINT exits at once except for the teardown of validation runs (a second signal ends that too), SIGHUP
+//! reloads the routing file and reopens the access log, and SIGUSR2 upgrades as `cutover upgrade` does.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
-use tokio::signal::unix::{SignalKind, signal};
+use anyhow::Context;
+use tokio::signal::unix::{Signal, SignalKind, signal};
+use tokio::task::{JoinError, JoinHandle};
 
 use crate::admin::tokens::LocalToken;
 use crate::cli::Exit;
-use crate::serve;
-use config;
+use crate::serve::{self, Running};
+use crate::upgrade::door::{UpgradeAnswer, UpgradeCaller, UpgradeDoor, UpgradeRequest};
+use crate::upgrade::{Predecessor, Successor, UpgradeError};
+use config::MainConfig;
 use judgement::time::Millis;
 use relay::proxy::listen::{DrainSettings, ShutdownSignal};
 
 /// Whoever sends SIGINT is watching, so running validation runs get no longer than this to be torn down.
 const TEARDOWN: Millis = Millis::seconds(5);
+/// After an upgrade, tunnels and long responses of the old process go on for so long.
+const AFTER_UPGRADE: Millis = Millis::seconds(3600);
 
-/// `log_json`: a machine reads stderr.
-pub fn run(path: &Path, log_json: bool) -> anyhow::Result<Exit> {
+/// Why the process ends.
+enum Ending {
+    Drain,
+    Interrupt,
+    Replaced(Successor),
+}
+
+/// `log_json`: a machine reads stderr. `take_over`: in the place of the process at standard input.
+pub fn run(path: &Path, log_json: bool, take_over: bool) -> anyhow::Result<Exit> {
     // Signals first: one that arrives during startup must not kill a half-started process silently.
-    let signals = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-    let (mut term, mut int, mut hup, mut usr1) = {
-        let _in_runtime = signals.enter();
-        (
-            signal(SignalKind::terminate())?,
-            signal(SignalKind::interrupt())?,
-            signal(SignalKind::hangup())?,
-            signal(SignalKind::user_defined1())?,
-        )
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    let mut signals = {
+        let _in_runtime = runtime.enter();
+        Signals::new()?
     };
-    let settings = config::load_main_with_certificates(path)?;
-    let running = serve::start(&settings)?;
+    // Before its file is replaced by that of a new version.
+    let binary = std::env::current_exe().context("cannot tell which program this is")?;
+    let (settings, running) = match take_over {
+        false => started(path, None)?,
+        true => in_place_of_another(path)?,
+    };
     if let Some(local) = running.local_token.as_ref().filter(|local| local.made) {
         show_token(local, log_json);
     }
@@ -42,44 +54,167 @@ pub fn run(path: &Path, log_json: bool) -> anyhow::Result<Exit> {
         tracing::info!(%address, "listening with TLS");
     }
     tracing::info!(admin = %running.admin, routing = %settings.routing.display(), state = %settings.state.display(), "ready");
-
-    let drain = signals.block_on(async {
-        loop {
-            tokio::select! {
-                _ = term.recv() => return true,
-                _ = int.recv() => return false,
-                _ = hup.recv() => {
-                    running.reopen_access_log();
-                    running.reload();
-                }
-                // As in nginx. Without a handler, the process would end.
-                _ = usr1.recv() => running.reopen_access_log(),
-            }
-        }
+    let ending = runtime.block_on(async {
+        let door = UpgradeDoor::open(&settings.state);
+        let door = door.inspect_err(|error| tracing::warn!(%error, "`cutover upgrade` cannot ask; SIGUSR2 can")).ok();
+        signals.until_the_end(&running, door, &binary).await
     });
-    match drain {
-        true => tracing::info!(drain = %settings.drain, "SIGTERM: finishing requests in flight"),
-        false => tracing::info!("SIGINT: exiting at once"),
+    match &ending {
+        Ending::Drain => tracing::info!(drain = %settings.drain, "SIGTERM: finishing requests in flight"),
+        Ending::Interrupt => tracing::info!("SIGINT: exiting at once"),
+        Ending::Replaced(successor) => {
+            tracing::info!(process = successor.process, version = %successor.version, "another process serves: finishing requests in flight");
+        }
     }
     let ender = running.ender();
     // Dropped with the process; a second signal ends the drain.
     let impatient = std::thread::Builder::new().name("signals".to_owned()).spawn(move || {
-        signals.block_on(async {
+        runtime.block_on(async {
             tokio::select! {
-                _ = term.recv() => {}
-                _ = int.recv() => {}
+                _ = signals.term.recv() => {}
+                _ = signals.int.recv() => {}
                 () = ender.closed() => {}
             }
             ender.send_replace(ShutdownSignal::Now);
         });
     });
-    match drain {
-        true => running.drain(DrainSettings { patience: settings.drain, delay: settings.drain_delay }),
-        false => running.interrupt(settings.drain.min(TEARDOWN)),
+    match ending {
+        Ending::Drain => running.drain(DrainSettings { patience: settings.drain, delay: settings.drain_delay }),
+        Ending::Interrupt => running.interrupt(settings.drain.min(TEARDOWN)),
+        Ending::Replaced(successor) => running.leave(successor, AFTER_UPGRADE),
     }
     drop(impatient);
     tracing::info!("stopped");
     Ok(Exit::Ok)
+}
+
+fn started(path: &Path, before: Option<&mut Predecessor>) -> anyhow::Result<(MainConfig, Running)> {
+    let settings = config::load_main_with_certificates(path)?;
+    let running = serve::start_after(&settings, before)?;
+    Ok((settings, running))
+}
+
+/// Starts with everything that the process at standard input has, or tells it why not.
+fn in_place_of_another(path: &Path) -> anyhow::Result<(MainConfig, Running)> {
+    let mut before = Predecessor::meet()?;
+    match started(path, Some(&mut before)) {
+        Ok((settings, running)) => {
+            before.replace(&running.counters)?;
+            Ok((settings, running))
+        }
+        Err(error) => {
+            before.refuse(&error);
+            Err(error)
+        }
+    }
+}
+
+struct Signals {
+    term: Signal,
+    int: Signal,
+    hup: Signal,
+    usr1: Signal,
+    usr2: Signal,
+}
+
+/// An upgrade that is under way, and who waits for it.
+struct Upgrading {
+    outcome: JoinHandle<Result<Successor, UpgradeError>>,
+    caller: Option<UpgradeCaller>,
+}
+
+impl Signals {
+    /// Must be called in a runtime.
+    fn new() -> std::io::Result<Signals> {
+        Ok(Signals {
+            term: signal(SignalKind::terminate())?,
+            int: signal(SignalKind::interrupt())?,
+            hup: signal(SignalKind::hangup())?,
+            usr1: signal(SignalKind::user_defined1())?,
+            usr2: signal(SignalKind::user_defined2())?,
+        })
+    }
+
+    async fn until_the_end(&mut self, running: &Running, door: Option<UpgradeDoor>, binary: &Path) -> Ending {
+        let mut upgrading: Option<Upgrading> = None;
+        loop {
+            let (request, caller) = tokio::select! {
+                _ = self.term.recv() => return Ending::Drain,
+                _ = self.int.recv() => return Ending::Interrupt,
+                _ = self.hup.recv() => {
+                    running.reopen_access_log();
+                    running.reload();
+                    continue;
+                }
+                // As in nginx. Without a handler, the process would end.
+                _ = self.usr1.recv() => {
+                    running.reopen_access_log();
+                    continue;
+                }
+                done = outcome(&mut upgrading) => {
+                    let caller = upgrading.take().and_then(|upgrading| upgrading.caller);
+                    match tell(done, caller).await {
+                        Some(successor) => return Ending::Replaced(successor),
+                        None => continue,
+                    }
+                }
+                _ = self.usr2.recv() => (UpgradeRequest::default(), None),
+                (request, caller) = knock(door.as_ref()) => (request, Some(caller)),
+            };
+            let busy = upgrading.is_some();
+            match caller {
+                Some(caller) if busy => {
+                    caller.answer(&UpgradeAnswer::Refused { why: "an upgrade is under way".to_owned() }).await;
+                }
+                _ if busy => tracing::warn!("an upgrade is under way already"),
+                caller => upgrading = Some(begin(running, request.binary.unwrap_or_else(|| binary.to_owned()), caller)),
+            }
+        }
+    }
+}
+
+/// The next request at the door, if there is one.
+async fn knock(door: Option<&UpgradeDoor>) -> (UpgradeRequest, UpgradeCaller) {
+    match door {
+        Some(door) => door.next().await,
+        None => std::future::pending().await,
+    }
+}
+
+fn begin(running: &Running, binary: PathBuf, caller: Option<UpgradeCaller>) -> Upgrading {
+    tracing::info!(binary = %binary.display(), "starting a process in this one's place");
+    let start = running.upgrade();
+    Upgrading { outcome: tokio::task::spawn_blocking(move || start(&binary)), caller }
+}
+
+type Outcome = Result<Result<Successor, UpgradeError>, JoinError>;
+
+/// What comes of the upgrade that is under way.
+async fn outcome(upgrading: &mut Option<Upgrading>) -> Outcome {
+    match upgrading {
+        Some(Upgrading { outcome, .. }) => outcome.await,
+        None => std::future::pending().await,
+    }
+}
+
+/// Tells who waits for it what came of an upgrade.
+async fn tell(outcome: Outcome, caller: Option<UpgradeCaller>) -> Option<Successor> {
+    let (answer, successor) = match outcome {
+        Ok(Ok(successor)) => {
+            let Successor { process, version, .. } = &successor;
+            (UpgradeAnswer::Serves { process: *process, version: version.clone() }, Some(successor))
+        }
+        Ok(Err(error)) => {
+            tracing::error!(%error, "no upgrade: this process goes on");
+            (UpgradeAnswer::Refused { why: error.to_string() }, None)
+        }
+        // It has panicked, and was told of.
+        Err(_) => (UpgradeAnswer::Refused { why: "it broke off; see the log".to_owned() }, None),
+    };
+    if let Some(caller) = caller {
+        caller.answer(&answer).await;
+    }
+    successor
 }
 
 /// Shows a new token once.

@@ -1,11 +1,13 @@
 //! How Cutover stops: by draining, as soon as its validation runs are torn down, or at once.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::sync::watch;
 use tokio::time::{sleep, timeout};
 
 use crate::serve::Running;
+use crate::upgrade::Successor;
 use judgement::time::Millis;
 use memory::counters::raise;
 use relay::proxy::listen::{DrainSettings, ShutdownSignal};
@@ -13,6 +15,8 @@ use relay::proxy::listen::{DrainSettings, ShutdownSignal};
 impl Running {
     /// Stops being ready, finishes requests in flight, and exits. Validation runs are cancelled and torn down.
     pub fn drain(mut self, drain: DrainSettings) {
+        // Otherwise connections would go on to wait in queues that nobody looks at.
+        self.held = Arc::default();
         raise(&self.counters.process.draining, true);
         if self.runs.close() {
             // The listeners stay open for teardowns that go through them, and clients keep half of the time.
@@ -29,6 +33,20 @@ impl Running {
         for worker in self.workers.drain(..) {
             let _ = worker.join();
         }
+    }
+
+    /// Leaves everything new to the process that has taken over, and finishes what this one has begun: each response asks
+    /// its client to connect again, and tunnels go on until `patience` is over.
+    pub fn leave(mut self, successor: Successor, patience: Millis) {
+        self.held = Arc::default();
+        self.admin_listener.abort();
+        raise(&self.counters.process.draining, true);
+        self.runs.close();
+        self.end.send_replace(ShutdownSignal::HandedOver { patience });
+        for worker in self.workers.drain(..) {
+            let _ = worker.join();
+        }
+        successor.tell_rest(&self.counters);
     }
 
     /// A way to end the drain early from another thread.

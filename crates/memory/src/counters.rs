@@ -6,6 +6,7 @@
 
 mod check_gauges;
 mod cohort_ring;
+mod counted;
 mod distinct_keys;
 mod endpoint_limit;
 mod endpoint_rest;
@@ -31,6 +32,7 @@ use judgement::traffic::split::TrafficSplit;
 use parking_lot::Mutex;
 
 pub use check_gauges::CheckGauges;
+pub use counted::CountedSoFar;
 pub use distinct_keys::DistinctKeys;
 pub use endpoint_limit::{EndpointLimit, EndpointLimits, EndpointSlot, QueuePlace};
 pub use endpoint_rest::EndpointRest;

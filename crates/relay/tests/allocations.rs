@@ -86,15 +86,16 @@ impl Relay {
         let mut sidecar = Sidecar::new(restored, publisher, counters.clone(), journal);
         sidecar.load(routing(origin, &counters), memory::clock::now()).unwrap();
         let (sidecar, _) = sidecar.start(Millis::seconds(3600)).unwrap();
-        let (listeners, addresses) = bind(&["127.0.0.1:0".parse().unwrap()], 1).unwrap();
+        let listeners = bind("127.0.0.1:0".parse().unwrap(), 1).unwrap();
+        let address = listeners[0].local_addr().unwrap();
         let proxy = Proxy::new(Shard(0), published, counters.clone(), sidecar.clone(), &settings);
         let limits = ConnectionLimits::new(100, &settings.limits, &settings.trusted_proxies, counters.clone());
         let request_limits = Arc::new(RequestLimits::new(100, 0, counters));
         let (ending, end) = watch::channel(ShutdownSignal::NotYet);
         let context = ListenerContext { connection_limits: Arc::new(limits), request_limits, end };
-        let sockets = listeners.into_iter().flatten().map(|socket| WorkerListener { socket, tls: None }).collect();
+        let sockets = listeners.into_iter().map(|socket| WorkerListener { socket, tls: None }).collect();
         start_worker("worker".to_owned(), proxy, sockets, context).unwrap();
-        Relay { address: addresses[0], _end: ending, _sidecar: sidecar, _dir: dir }
+        Relay { address, _end: ending, _sidecar: sidecar, _dir: dir }
     }
 }
 

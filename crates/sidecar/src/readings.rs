@@ -24,8 +24,8 @@ pub struct CounterReadings(HashMap<String, ServiceReading>);
 #[derive(Debug)]
 struct ServiceReading {
     routes: Vec<Reading>,
-    /// When something had last happened.
-    stirred: Millis,
+    /// When something had last happened since it is live.
+    stirred: Option<Millis>,
     looked: Millis,
 }
 
@@ -72,13 +72,15 @@ impl CounterReadings {
     /// Whether a tick may pass over a service: most of many have no requests, and each look has its price.
     pub fn rests(&self, service: &str, now: Millis) -> bool {
         let known = self.0.get(service);
-        known.is_some_and(|known| now.since(known.stirred) >= QUIET && now.since(known.looked) < REST)
+        known.is_some_and(|known| {
+            known.stirred.is_none_or(|stirred| now.since(stirred) >= QUIET) && now.since(known.looked) < REST
+        })
     }
 
     /// Something else has happened to a service: it is looked at by every tick for a while.
     pub fn stir(&mut self, service: &str, now: Millis) {
         if let Some(known) = self.0.get_mut(service) {
-            known.stirred = now;
+            known.stirred = Some(now);
         }
     }
 
@@ -87,7 +89,7 @@ impl CounterReadings {
     pub fn read(&mut self, now: Millis, usual: Environment, serving: &ServedService) -> Vec<Option<[JudgedTotals; 2]>> {
         if !self.0.contains_key(&serving.name) {
             let routes = vec![Reading::default(); serving.routes.len()];
-            self.0.insert(serving.name.clone(), ServiceReading { routes, stirred: now, looked: now });
+            self.0.insert(serving.name.clone(), ServiceReading { routes, stirred: None, looked: now });
         }
         let Some(known) = self.0.get_mut(&serving.name) else { return Vec::new() };
         known.looked = now;
@@ -97,7 +99,7 @@ impl CounterReadings {
             let activity = route.activity();
             if activity != reading.activity {
                 (reading.activity, reading.totals) = (activity, route.judged());
-                *stirred = now;
+                *stirred = Some(now);
                 reading.learn(now, usual, route);
             }
             reading.totals.clone()
@@ -188,10 +190,8 @@ mod tests {
         let at = |now: u64| Millis(now);
         let side = Environment::Blue;
         assert!(!readings.rests("a", at(0)), "it was never looked at");
-        readings.read(at(0), side, &shop);
-        assert!(!readings.rests("a", at(9_999)));
         readings.read(at(10_000), side, &shop);
-        assert!(readings.rests("a", at(10_199)));
+        assert!(readings.rests("a", at(10_199)), "it never had a request");
         assert!(!readings.rests("a", at(10_200)), "it is looked at now and then");
         shop.routes[2].send(Shard(0), side, 1_000);
         readings.read(at(10_200), side, &shop);

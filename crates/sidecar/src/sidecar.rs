@@ -178,7 +178,7 @@ impl Sidecar {
         }
         while let Err(error) = self.journal.reclaim() {
             tracing::error!(%error, "cannot take the state back; will retry");
-            std::thread::sleep(RECLAIM);
+            std::thread::park_timeout(RECLAIM);
         }
         AfterSuspension::GoOn
     }

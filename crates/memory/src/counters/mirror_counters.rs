@@ -40,6 +40,18 @@ impl MirrorCounters {
         self.differences.store(kinds, Relaxed);
     }
 
+    /// Every count by its name.
+    pub(super) fn totals(&self) -> [(&'static str, &AtomicU64); 5] {
+        let MirrorCounters { copied, dropped, compared, unanswered, differing, .. } = self;
+        [
+            ("copied", copied),
+            ("dropped", dropped),
+            ("compared", compared),
+            ("unanswered", unanswered),
+            ("differing", differing),
+        ]
+    }
+
     pub fn copied(&self) -> u64 {
         self.copied.load(Relaxed)
     }

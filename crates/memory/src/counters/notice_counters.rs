@@ -15,6 +15,11 @@ pub struct NoticeCounters {
 }
 
 impl NoticeCounters {
+    /// Every count by its name.
+    pub(super) fn totals(&self) -> [(&'static str, &AtomicU64); 3] {
+        [("sent", &self.sent), ("failed", &self.failed), ("dropped", &self.dropped)]
+    }
+
     /// This many were dropped at once without an attempt.
     pub fn drop_many(&self, lost: u64) {
         self.dropped.fetch_add(lost, Relaxed);

@@ -49,6 +49,13 @@ impl ProcessCounters {
         }
     }
 
+    /// The same for what another process has refused.
+    pub(super) fn refuse_many(&self, reason: RefusalReason, number: u64) {
+        if let Some(counter) = self.refused.get(reason as usize) {
+            counter.fetch_add(number, Relaxed);
+        }
+    }
+
     /// Every reason's name, and how many requests were refused for it.
     pub fn refusals(&self) -> impl Iterator<Item = (&'static str, u64)> {
         RefusalReason::ALL.iter().zip(&self.refused).map(|(reason, counter)| (reason.name(), read(counter)))

@@ -285,6 +285,20 @@ impl RouteCell {
         }
     }
 
+    /// The counts that another process goes on from, each with what it counts and which of those.
+    fn visit(&self, each: &mut impl FnMut(&'static str, &str, &WorkerCount)) {
+        let RouteCell { classes, failures, rescued, saved, hurt, turned_away, skewed, upstream, request, .. } = self;
+        ResponseClass::ALL.iter().zip(classes).for_each(|(class, count)| each("class", class.name(), count));
+        AttemptFailure::ALL.iter().zip(failures).for_each(|(failure, count)| each("failure", failure.name(), count));
+        let alone = [("rescued", rescued), ("saved", saved), ("hurt", hurt), ("turned_away", turned_away)];
+        alone.into_iter().chain([("skewed", skewed)]).for_each(|(what, count)| each(what, "", count));
+        for (what, histogram) in [("upstream", upstream), ("request", request)] {
+            each(what, "sum", &histogram.sum);
+            let buckets = histogram.buckets.iter().enumerate();
+            buckets.for_each(|(place, count)| each(what, &place.to_string(), count));
+        }
+    }
+
     /// What was answered or failed, and what was aborted.
     fn requests(&self) -> (u64, u64) {
         ResponseClass::ALL.iter().zip(&self.classes).fold((0, 0), |(answers, aborted), (class, count)| match class {
@@ -354,7 +368,8 @@ pub struct RouteCounters {
 impl RouteCounters {
     pub(super) fn new(shards: usize) -> RouteCounters {
         let usual = AtomicU64::new(UsualShape::UNKNOWN.bits());
-        RouteCounters { shards: (0..shards).map(|_| Default::default()).collect(), usual }
+        // One more, for what another process has counted.
+        RouteCounters { shards: (0..=shards).map(|_| Default::default()).collect(), usual }
     }
 
     /// What active's responses look like, by which others are odd from now on.
@@ -470,6 +485,26 @@ impl RouteCounters {
     pub fn end(&self, shard: Shard, environment: Environment, sent_at: u64, at: u64) {
         if let Some(cell) = self.cell(shard, environment, true) {
             cell.cohorts.end(sent_at, at);
+        }
+    }
+
+    /// Every count of an environment that another process goes on from, with whether it is judged.
+    pub(super) fn visit(&self, environment: Environment, each: &mut impl FnMut(bool, &'static str, &str, u64)) {
+        for (cell, judged) in self.cells(environment) {
+            cell.visit(&mut |what, which, count| each(judged, what, which, count.read()));
+        }
+    }
+
+    /// Adds what another process has counted.
+    pub(super) fn add(
+        &self,
+        shard: Shard,
+        environment: Environment,
+        judged: bool,
+        counted: &impl Fn(&str, &str) -> u64,
+    ) {
+        if let Some(cell) = self.cell(shard, environment, judged) {
+            cell.visit(&mut |what, which, count| _ = count.add(counted(what, which)));
         }
     }
 

@@ -36,6 +36,8 @@ use memory::counters::RefusalReason;
 const BACKLOG: i32 = 4096;
 /// What TLS keeps of a response that its client does not read: a head, and a body of 16 KiB, go in one write.
 const TLS_BUFFER: usize = 17 << 10;
+/// After the listeners were handed over, connections without a request are kept for so long.
+const GOODBYE: Duration = Duration::from_secs(5);
 /// How often idle connections to origins are looked at.
 const SWEEP: Duration = Duration::from_secs(1);
 
@@ -45,6 +47,10 @@ pub enum ShutdownSignal {
     /// Keep running.
     NotYet,
     Drain(DrainSettings),
+    /// Another process has the listeners: accept no more, and finish what has come here, for as long as this.
+    HandedOver {
+        patience: Millis,
+    },
     /// At once.
     Now,
 }
@@ -75,28 +81,35 @@ pub struct WorkerListener {
     pub tls: Option<CurrentTls>,
 }
 
-/// Binds a socket for every worker on every address. Port 0 becomes the same free port for all of them.
+/// Binds a socket for every worker on an address. Port 0 becomes the same free port for all of them.
 ///
 /// # Errors
-/// Listening on an address failed; the message names the address.
-pub fn bind(addresses: &[SocketAddr], workers: usize) -> io::Result<(Vec<Vec<StdListener>>, Vec<SocketAddr>)> {
-    let mut of_workers: Vec<Vec<StdListener>> = (0..workers).map(|_| Vec::new()).collect();
-    let mut bound = Vec::new();
-    for address in addresses {
-        let in_words = |e: io::Error| io::Error::new(e.kind(), format!("cannot listen on {address}: {e}"));
-        // Without SO_REUSEPORT first: two processes on one port would silently share its traffic.
-        if address.port() != 0 {
-            drop(listener(*address, false).map_err(in_words)?);
-        }
-        let mut address = *address;
-        for sockets in &mut of_workers {
-            let socket = listener(address, true).map_err(in_words)?;
-            address = socket.local_addr()?;
-            sockets.push(socket);
-        }
-        bound.push(address);
+/// Listening on the address failed; the message names it.
+pub fn bind(address: SocketAddr, workers: usize) -> io::Result<Vec<StdListener>> {
+    // Without SO_REUSEPORT first: two processes on one port would silently share its traffic.
+    if address.port() != 0 {
+        drop(listener(address, false).map_err(|error| in_words(address, &error))?);
     }
-    Ok((of_workers, bound))
+    let mut sockets = vec![listener(address, true).map_err(|error| in_words(address, &error))?];
+    bind_more(&mut sockets, workers)?;
+    Ok(sockets)
+}
+
+/// Binds further sockets on the address of the first, until every worker has one. There may be more already: then none is
+/// closed, because a connection may wait in its queue.
+///
+/// # Errors
+/// Listening on the address failed; the message names it.
+pub fn bind_more(sockets: &mut Vec<StdListener>, workers: usize) -> io::Result<()> {
+    let Some(address) = sockets.first().map(StdListener::local_addr).transpose()? else { return Ok(()) };
+    while sockets.len() < workers {
+        sockets.push(listener(address, true).map_err(|error| in_words(address, &error))?);
+    }
+    Ok(())
+}
+
+fn in_words(address: SocketAddr, error: &io::Error) -> io::Error {
+    io::Error::new(error.kind(), format!("cannot listen on {address}: {error}"))
 }
 
 fn listener(address: SocketAddr, shared: bool) -> io::Result<StdListener> {
@@ -166,11 +179,18 @@ async fn work(proxy: Proxy, listeners: Vec<WorkerListener>, shared: ListenerCont
     }
     stop.send_replace(true);
     while acceptors.join_next().await.is_some() {}
+    if matches!(how, ShutdownSignal::HandedOver { .. }) {
+        // Clients that ask in this time learn from the response that they are to connect again; a connection that is closed
+        // under a request would fail it.
+        let _ = timeout(GOODBYE, end.changed()).await;
+    }
     worker.connections.close();
     worker.origins.clear();
     loop {
         let patience = match *end.borrow_and_update() {
-            ShutdownSignal::Drain(drain) => drain.patience.since(clock::now().since(began)).as_duration(),
+            ShutdownSignal::Drain(DrainSettings { patience, .. }) | ShutdownSignal::HandedOver { patience } => {
+                patience.since(clock::now().since(began)).as_duration()
+            }
             ShutdownSignal::NotYet | ShutdownSignal::Now => Duration::ZERO,
         };
         tokio::select! {

@@ -1,0 +1,103 @@
+//! The new process's part: the sockets and the state of the process that it replaces.
+
+use std::collections::VecDeque;
+use std::io;
+use std::net::{SocketAddr, TcpListener};
+use std::os::fd::AsFd;
+use std::os::unix::net::UnixStream;
+use std::sync::Arc;
+use std::time::Duration;
+
+use anyhow::{Context, bail};
+use memory::counters::Counters;
+
+use crate::upgrade::SocketPurpose;
+use crate::upgrade::line::Line;
+use crate::upgrade::messages::{FromNew, FromOld};
+
+/// The running process answers within this time: it writes its journal in between.
+const PATIENCE: Duration = Duration::from_secs(30);
+
+/// The running process, which this one replaces.
+#[derive(Debug)]
+pub struct Predecessor {
+    line: Line,
+    sockets: VecDeque<(SocketPurpose, SocketAddr, TcpListener)>,
+}
+
+impl Predecessor {
+    /// Receives the listening sockets of the process at the other end of standard input.
+    ///
+    /// # Errors
+    /// Nobody is there, or not a Cutover.
+    pub fn meet() -> anyhow::Result<Predecessor> {
+        let nobody = "--take-over is for the process that `cutover upgrade` starts, and nobody else";
+        let stdin = io::stdin().as_fd().try_clone_to_owned()?;
+        let mut line = Line::new(UnixStream::from(stdin));
+        let mut sockets = VecDeque::new();
+        loop {
+            match line.receive(Some(PATIENCE)).context(nobody)? {
+                (FromOld::Socket { purpose, asked }, Some(socket)) => {
+                    let socket = TcpListener::from(socket);
+                    socket.set_nonblocking(true)?;
+                    sockets.push_back((purpose, asked, socket));
+                }
+                (FromOld::Sockets, _) => return Ok(Predecessor { line, sockets }),
+                (FromOld::Socket { .. } | FromOld::Yours(_) | FromOld::Rest(_), _) => bail!(nobody),
+            }
+        }
+    }
+
+    /// The sockets that listen on this address, one for each worker of the running process. A port that the system chose
+    /// is found by the purpose.
+    pub fn sockets(&mut self, purpose: SocketPurpose, asked: SocketAddr) -> Vec<TcpListener> {
+        let fits = |(its_purpose, its_asked, _): &(SocketPurpose, SocketAddr, TcpListener)| {
+            *its_asked == asked && (asked.port() != 0 || *its_purpose == purpose)
+        };
+        let (found, others) = self.sockets.drain(..).partition(fits);
+        self.sockets = others;
+        let found: VecDeque<_> = found;
+        found.into_iter().map(|(_, _, socket)| socket).collect()
+    }
+
+    /// Asks for the state, and waits until it is nobody's. What the running process has counted is counted here too.
+    ///
+    /// # Errors
+    /// The running process has changed its mind.
+    pub fn take_state(&mut self, counters: &Counters) -> anyhow::Result<()> {
+        let gone = "the running process has given up";
+        self.line.send(&FromNew::Prepared).context(gone)?;
+        match self.line.receive(Some(PATIENCE)).context(gone)? {
+            (FromOld::Yours(counted), _) => counters.count_again(&counted, true),
+            _ => bail!(gone),
+        }
+        Ok(())
+    }
+
+    /// Tells the running process that requests are answered here. What it counts until it ends is added.
+    ///
+    /// # Errors
+    /// It has given up in the meantime, and goes on.
+    pub fn replace(mut self, counters: &Arc<Counters>) -> anyhow::Result<()> {
+        let version = env!("CARGO_PKG_VERSION").to_owned();
+        self.line.send(&FromNew::Serves { version }).context("the running process has given up")?;
+        let counters = counters.clone();
+        std::thread::Builder::new().name("upgrade".to_owned()).spawn(move || {
+            // If it breaks, what it counted at its end is lost.
+            if let Ok((FromOld::Rest(counted), _)) = self.line.receive(None) {
+                counters.count_again(&counted, false);
+            }
+        })?;
+        Ok(())
+    }
+
+    /// Tells the running process why this one cannot take its place.
+    pub fn refuse(mut self, why: &anyhow::Error) {
+        let why = match why.downcast_ref::<config::ConfigError>() {
+            Some(refused) => refused.render(false),
+            None => format!("{why:#}"),
+        };
+        // If it does not hear it, it sees that this process ends.
+        let _ = self.line.send(&FromNew::Refused { why });
+    }
+}

@@ -1,0 +1,197 @@
+//! The running process's part: it starts the new one, gives it everything, and ends; or goes on.
+
+use std::net::{SocketAddr, TcpListener};
+use std::os::fd::{AsFd, OwnedFd};
+use std::os::unix::net::UnixStream;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::sync::Arc;
+use std::time::Duration;
+
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
+use rustix::process::{Pid, PidfdFlags, pidfd_open};
+
+use memory::counters::{CountedSoFar, Counters};
+use sidecar::{SidecarHandle, Suspension};
+
+use crate::upgrade::SocketPurpose;
+use crate::upgrade::line::Line;
+use crate::upgrade::messages::{FromNew, FromOld};
+
+/// The new process reads its files and resolves the names of origins in this time.
+const PREPARE: Duration = Duration::from_secs(30);
+/// It opens the state and starts in this time, while nothing is decided.
+const SERVE: Duration = Duration::from_secs(30);
+/// One that ends says so at once, and its exit status is there a moment later.
+const EXIT: Duration = Duration::from_secs(2);
+/// The flag by which a process knows that it replaces another.
+pub const TAKE_OVER: &str = "--take-over";
+
+/// A listening socket of this process, kept open so that it can be handed on.
+#[derive(Debug)]
+pub struct HeldSocket {
+    purpose: SocketPurpose,
+    asked: SocketAddr,
+    socket: OwnedFd,
+}
+
+impl HeldSocket {
+    /// # Errors
+    /// Too many files are open.
+    pub fn of(purpose: SocketPurpose, asked: SocketAddr, socket: &TcpListener) -> std::io::Result<HeldSocket> {
+        Ok(HeldSocket { purpose, asked, socket: socket.as_fd().try_clone_to_owned()? })
+    }
+}
+
+/// Why there was no upgrade. This process goes on as before.
+#[derive(Debug, thiserror::Error)]
+pub enum UpgradeError {
+    #[error("this process is number 1 of its container, which would end with it: replace the container instead")]
+    FirstProcess,
+    #[error("cannot start {}: {error}", binary.display())]
+    CannotStart { binary: PathBuf, error: std::io::Error },
+    #[error("the new process refuses: {0}")]
+    Refused(String),
+    #[error("the new process has ended ({0}) before it served; its log says why")]
+    Ended(String),
+    #[error("the new process {0}, and was ended")]
+    Hangs(&'static str),
+    #[error("the journal cannot be written, so the state is not given away")]
+    Unwritten,
+    #[error("the sidecar has stopped: restart instead")]
+    NoSidecar,
+}
+
+/// The process that has taken over.
+#[derive(Debug)]
+pub struct Successor {
+    line: Line,
+    pub process: u32,
+    pub version: String,
+    /// What it was told that was counted.
+    counted: CountedSoFar,
+}
+
+/// Starts `binary` with this process's own arguments, and gives it everything.
+///
+/// # Errors
+/// It did not come up. Nothing has changed.
+pub fn start_successor(
+    binary: &Path,
+    sockets: &[HeldSocket],
+    sidecar: &SidecarHandle,
+    counters: &Arc<Counters>,
+) -> Result<Successor, UpgradeError> {
+    if std::process::id() == 1 {
+        return Err(UpgradeError::FirstProcess);
+    }
+    let cannot_start = |error| UpgradeError::CannotStart { binary: binary.to_owned(), error };
+    let (ours, theirs) = UnixStream::pair().map_err(cannot_start)?;
+    let arguments = std::env::args_os().skip(1).filter(|argument| argument != TAKE_OVER);
+    let started = Command::new(binary).args(arguments).arg(TAKE_OVER).stdin(Stdio::from(OwnedFd::from(theirs))).spawn();
+    let mut applicant = Applicant { line: Line::new(ours), child: started.map_err(cannot_start)? };
+    let done = applicant.install(sockets, sidecar, counters);
+    match done {
+        Ok((version, counted)) => {
+            let Applicant { line, child } = applicant;
+            Ok(Successor { line, process: child.id(), version, counted })
+        }
+        Err(failed) => {
+            // The state is free again before the sidecar goes on.
+            let ended = applicant.end();
+            let (suspension, error) = failed;
+            drop(suspension);
+            Err(match (error, ended) {
+                (UpgradeError::Ended(_), Some(status)) => UpgradeError::Ended(status),
+                (error, _) => error,
+            })
+        }
+    }
+}
+
+/// A new process that has not taken over yet.
+struct Applicant {
+    line: Line,
+    child: Child,
+}
+
+/// What is still held when it fails, and why it fails.
+type Failure = (Option<Suspension>, UpgradeError);
+
+impl Applicant {
+    fn install(
+        &mut self,
+        sockets: &[HeldSocket],
+        sidecar: &SidecarHandle,
+        counters: &Arc<Counters>,
+    ) -> Result<(String, CountedSoFar), Failure> {
+        let gone = |_| (None, UpgradeError::Ended(String::new()));
+        for HeldSocket { purpose, asked, socket } in sockets {
+            let message = FromOld::Socket { purpose: *purpose, asked: *asked };
+            self.line.send_with(&message, Some(socket.as_fd())).map_err(gone)?;
+        }
+        self.line.send(&FromOld::Sockets).map_err(gone)?;
+        match self.answer(PREPARE, "was not prepared within 30s") {
+            Ok(FromNew::Prepared) => {}
+            Ok(other) => return Err((None, unexpected(other))),
+            Err(error) => return Err((None, error)),
+        }
+        let suspension = match sidecar.suspend() {
+            Ok(Some(suspension)) => suspension,
+            Ok(None) => return Err((None, UpgradeError::Unwritten)),
+            Err(_) => return Err((None, UpgradeError::NoSidecar)),
+        };
+        let counted = counters.counted_so_far();
+        if self.line.send(&FromOld::Yours(counted.clone())).is_err() {
+            return Err((Some(suspension), UpgradeError::Ended(String::new())));
+        }
+        match self.answer(SERVE, "did not serve within 30s") {
+            Ok(FromNew::Serves { version }) => {
+                suspension.hand_over();
+                Ok((version, counted))
+            }
+            Ok(other) => Err((Some(suspension), unexpected(other))),
+            Err(error) => Err((Some(suspension), error)),
+        }
+    }
+
+    fn answer(&mut self, patience: Duration, hangs: &'static str) -> Result<FromNew, UpgradeError> {
+        self.line.receive(Some(patience)).map(|(message, _)| message).map_err(|error| match error.kind() {
+            std::io::ErrorKind::WouldBlock | std::io::ErrorKind::TimedOut => UpgradeError::Hangs(hangs),
+            _ => UpgradeError::Ended(String::new()),
+        })
+    }
+
+    /// Waits for the end of one that has failed, or ends it; returns its exit status if it ended by itself.
+    fn end(mut self) -> Option<String> {
+        // It sees that nobody is there any more.
+        drop(self.line);
+        let ended = pidfd_open(Pid::from_child(&self.child), PidfdFlags::empty()).and_then(|process| {
+            let patience = Timespec::try_from(EXIT).map_err(|_| rustix::io::Errno::INVAL)?;
+            poll(&mut [PollFd::new(&process, PollFlags::IN)], Some(&patience))
+        });
+        if ended.is_ok_and(|ready| ready > 0) {
+            return self.child.wait().ok().map(|status| status.to_string());
+        }
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+        None
+    }
+}
+
+/// What it says instead of what it should.
+fn unexpected(said: FromNew) -> UpgradeError {
+    match said {
+        FromNew::Refused { why } => UpgradeError::Refused(why),
+        FromNew::Prepared | FromNew::Serves { .. } => UpgradeError::Refused("it says things out of order".to_owned()),
+    }
+}
+
+impl Successor {
+    /// Tells it what was counted since it took over.
+    pub fn tell_rest(mut self, counters: &Counters) {
+        let rest = counters.counted_so_far().since(&self.counted);
+        // If it is gone, nobody wants to know.
+        let _ = self.line.send(&FromOld::Rest(rest));
+    }
+}
