@@ -18,9 +18,15 @@ use crate::support::{SOON, wait_until};
 
 /// Where clients are to go: what a load balancer that watches `/readyz` would tell them.
 #[derive(Default)]
-struct Directory {
+pub struct Directory {
     plain: std::sync::Mutex<Option<SocketAddr>>,
     tls: std::sync::Mutex<Option<SocketAddr>>,
+}
+
+impl Directory {
+    pub fn of(plain: SocketAddr, tls: SocketAddr) -> Directory {
+        Directory { plain: Some(plain).into(), tls: Some(tls).into() }
+    }
 }
 
 fn another(house: &House, at: usize) -> MainConfig {
@@ -104,7 +110,7 @@ fn twenty_drains_under_load_lose_no_request_over_three_protocols() {
 }
 
 /// A client that keeps its connection until it is told to go.
-fn http1<C: Read + Write>(stop: &AtomicBool, done: &AtomicU64, connect: impl Fn() -> C) -> Vec<String> {
+pub fn http1<C: Read + Write>(stop: &AtomicBool, done: &AtomicU64, connect: impl Fn() -> C) -> Vec<String> {
     let mut failed = Vec::new();
     let mut client = connect();
     while !stop.load(SeqCst) {
@@ -140,7 +146,7 @@ fn exchange(client: &mut (impl Read + Write)) -> std::io::Result<String> {
 }
 
 /// The same over HTTP/2: a GOAWAY tells it to go, and a request that it says was not looked at goes to the next one.
-async fn http2(
+pub async fn http2(
     stop: &AtomicBool,
     directory: &Directory,
     done: &AtomicU64,

@@ -62,5 +62,6 @@ mod support;
 mod tidy;
 mod tls;
 mod traps;
+mod upgrade;
 mod validation;
 mod words;

@@ -1,0 +1,312 @@
+//! Upgrades, with the real binary: another process takes the place of the running one, or does not come up.
+
+use std::io::{BufRead, BufReader, Read, Write};
+use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::os::unix::fs::PermissionsExt;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::SeqCst};
+use std::time::Duration;
+
+use sidecar::journal::{ChainCheck, JournalReader};
+
+use crate::drain::{Directory, http1, http2};
+use crate::support::client::{Client, admin, get};
+use crate::support::house::Load;
+use crate::support::raw_origin::{head, raw};
+use crate::support::tls::{self, Certificate, trusting};
+use crate::support::{SOON, wait_until};
+
+/// A process that is replaced by others. All of them are killed in the end.
+struct Succession {
+    dir: tempfile::TempDir,
+    first: Child,
+    others: Vec<String>,
+    plain: SocketAddr,
+    tls: Option<SocketAddr>,
+    admin: SocketAddr,
+}
+
+impl Succession {
+    fn start(dir: tempfile::TempDir) -> Succession {
+        let mut first = Command::new(env!("CARGO_BIN_EXE_cutover"))
+            .current_dir(dir.path())
+            .args(["--log-json", "run"])
+            .stderr(Stdio::piped())
+            .spawn()
+            .unwrap();
+        let mut lines = BufReader::new(first.stderr.take().unwrap()).lines();
+        let (mut plain, mut tls, mut admin) = (None, None, None);
+        while admin.is_none() {
+            let line = lines.next().expect("it becomes ready").unwrap();
+            let fields = &serde_json::from_str::<serde_json::Value>(&line).unwrap()["fields"];
+            let address = |field: &str| fields[field].as_str().and_then(|text| text.parse().ok());
+            match fields["message"].as_str() {
+                Some("listening") => plain = plain.or(address("address")),
+                Some("listening with TLS") => tls = address("address"),
+                _ => admin = address("admin"),
+            }
+        }
+        // The log of all of them is shown if the test fails.
+        std::thread::spawn(move || lines.map_while(Result::ok).for_each(|line| eprintln!("{line}")));
+        Succession { dir, first, others: Vec::new(), plain: plain.unwrap(), tls, admin: admin.unwrap() }
+    }
+
+    /// Asks for an upgrade: whether there was one, and what was said.
+    fn try_upgrade(&mut self, binary: Option<&Path>) -> (bool, String) {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_cutover"));
+        command.current_dir(self.dir.path()).arg("upgrade");
+        if let Some(binary) = binary {
+            command.arg("--binary").arg(binary);
+        }
+        let output = command.output().unwrap();
+        let said = String::from_utf8([output.stdout, output.stderr].concat()).unwrap();
+        if let Some(process) = said.strip_prefix("process ").and_then(|rest| rest.split(' ').next()) {
+            self.others.push(process.to_owned());
+        }
+        (output.status.success(), said)
+    }
+
+    fn upgrade(&mut self) {
+        let (done, said) = self.try_upgrade(None);
+        assert!(done, "{said}");
+    }
+
+    fn metric(&self, name: &str) -> f64 {
+        let text = admin(self.admin, "/metrics").body;
+        let values = text.lines().filter(|line| line.starts_with(name)).filter_map(|line| line.split(' ').next_back());
+        values.map(|value| value.parse::<f64>().unwrap()).sum()
+    }
+
+    fn entries(&self) -> u64 {
+        JournalReader::open(&self.dir.path().join("cutover.db")).unwrap().newest().unwrap().id
+    }
+}
+
+impl Drop for Succession {
+    fn drop(&mut self) {
+        let _ = self.first.kill();
+        let _ = self.first.wait();
+        for process in &self.others {
+            let _ = Command::new("kill").args(["-9", process]).stderr(Stdio::null()).status();
+        }
+    }
+}
+
+fn folder(origin: SocketAddr, main: &str) -> tempfile::TempDir {
+    let dir = tempfile::tempdir().unwrap();
+    write_main(dir.path(), main);
+    let sides =
+        format!("[service.shop.blue]\nurl = \"http://{origin}\"\n[service.shop.green]\nurl = \"http://{origin}\"\n");
+    let routing = format!("[service.shop]\nwebsocket = true\n{sides}[service.shop.split]\nweight = 10\n");
+    std::fs::write(dir.path().join("routing.toml"), routing).unwrap();
+    dir
+}
+
+fn write_main(dir: &Path, main: &str) {
+    let main = format!("version = 1\n[admin]\nlisten = \"127.0.0.1:0\"\n{main}");
+    std::fs::write(dir.join("cutover.toml"), main).unwrap();
+}
+
+const PLAIN: &str = "[proxy]\nlisten = [\"127.0.0.1:0\"]\nthreads = 2\n";
+
+/// An origin that answers, and echoes what comes through a tunnel.
+fn origin() -> SocketAddr {
+    raw(|mut tcp, _| {
+        let mut text = Vec::new();
+        let mut byte = [0];
+        loop {
+            while !text.ends_with(b"\r\n\r\n") {
+                if tcp.read(&mut byte).unwrap_or(0) == 0 {
+                    return;
+                }
+                text.push(byte[0]);
+            }
+            if String::from_utf8_lossy(&text).to_ascii_lowercase().contains("upgrade: websocket") {
+                let _ = tcp.write_all(
+                    b"HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\r\n",
+                );
+                let mut copy = tcp.try_clone().unwrap();
+                let _ = std::io::copy(&mut tcp, &mut copy);
+                return;
+            }
+            text.clear();
+            if tcp.write_all(b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\nContent-Type: text/plain\r\n\r\nok").is_err() {
+                return;
+            }
+        }
+    })
+}
+
+/// A tunnel through the proxy, and what comes back through it.
+struct Tunnel(TcpStream);
+
+impl Tunnel {
+    fn open(address: SocketAddr) -> Tunnel {
+        let mut tcp = TcpStream::connect(address).unwrap();
+        tcp.set_read_timeout(Some(SOON)).unwrap();
+        let ask = b"GET /chat HTTP/1.1\r\nHost: shop.test\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\
+                    Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nSec-WebSocket-Version: 13\r\n\r\n";
+        tcp.write_all(ask).unwrap();
+        assert!(head(&mut tcp), "the tunnel opens");
+        Tunnel(tcp)
+    }
+
+    fn echoes(&mut self, text: &[u8]) -> bool {
+        let mut back = vec![0; text.len()];
+        self.0.write_all(text).is_ok() && self.0.read_exact(&mut back).is_ok() && back == text
+    }
+}
+
+#[test]
+fn twenty_upgrades_under_load_fail_no_request_over_three_protocols_and_end_no_tunnel() {
+    let certificate = Certificate::of(&["shop.test"]);
+    let files = "[[proxy.tls]]\nlisten = \"127.0.0.1:0\"\ncert_file = \"shop.pem\"\nkey_file = \"shop.key\"\n";
+    let dir = folder(origin(), &format!("{PLAIN}{files}"));
+    certificate.write(dir.path(), "shop");
+    let mut running = Succession::start(dir);
+    let (plain, secure) = (running.plain, running.tls.unwrap());
+    let mut tunnels = [(); 3].map(|()| Tunnel::open(plain));
+    let directory = Arc::new(Directory::of(plain, secure));
+    let stop = Arc::new(AtomicBool::new(false));
+    let done: [Arc<AtomicU64>; 4] = Default::default();
+    let mut clients: Vec<std::thread::JoinHandle<Vec<String>>> = Vec::new();
+    for _ in 0..4 {
+        let (stop, done) = (stop.clone(), done[0].clone());
+        clients.push(std::thread::spawn(move || {
+            http1(&stop, &done, || {
+                let tcp = TcpStream::connect(plain).unwrap();
+                tcp.set_read_timeout(Some(SOON)).unwrap();
+                tcp
+            })
+        }));
+    }
+    for _ in 0..2 {
+        let (stop, done, config) = (stop.clone(), done[1].clone(), trusting(&[&certificate], &[]));
+        clients.push(std::thread::spawn(move || {
+            http1(&stop, &done, || tls::connect(secure, "shop.test", &config).expect("somebody listens"))
+        }));
+    }
+    for _ in 0..2 {
+        let (stop, done, directory) = (stop.clone(), done[2].clone(), directory.clone());
+        let config = trusting(&[&certificate], &["h2"]);
+        clients.push(std::thread::spawn(move || {
+            tokio::runtime::Runtime::new().unwrap().block_on(http2(&stop, &directory, &done, &config))
+        }));
+    }
+    // And those that connect anew each time.
+    for _ in 0..2 {
+        let (stop, done) = (stop.clone(), done[3].clone());
+        clients.push(std::thread::spawn(move || {
+            let mut failed = Vec::new();
+            while !stop.load(SeqCst) {
+                match Client::to(plain).try_request("GET", "/", &[], "") {
+                    Ok(answer) if answer.is_good() => _ = done.fetch_add(1, SeqCst),
+                    other => failed.push(format!("a new connection: {other:?}")),
+                }
+                std::thread::sleep(Duration::from_millis(5));
+            }
+            failed
+        }));
+    }
+    let entries = running.entries();
+    for turn in 1..=20 {
+        let before = done.each_ref().map(|done| done.load(SeqCst));
+        wait_until("all kinds are served", SOON, || {
+            done.iter().zip(before).all(|(done, before)| done.load(SeqCst) > before + 20)
+        });
+        running.upgrade();
+        assert!(tunnels.iter_mut().all(|tunnel| tunnel.echoes(format!("turn {turn}").as_bytes())), "turn {turn}");
+    }
+    stop.store(true, SeqCst);
+    let failed: Vec<String> = clients.into_iter().flat_map(|client| client.join().unwrap()).collect();
+    assert!(failed.is_empty(), "of {done:?} requests: {failed:#?}");
+    assert!(tunnels.iter_mut().all(|tunnel| tunnel.echoes(b"at the end")));
+    drop(tunnels);
+    let asked = done.iter().map(|done| done.load(SeqCst)).sum::<u64>() + 3;
+    wait_until("every request is counted by who serves now", SOON * 3, || {
+        running.metric("cutover_upstream_responses_total") as u64 == asked
+    });
+    assert_eq!(running.metric("cutover_weight_ratio{environment=\"green\""), 0.1, "no weight has moved");
+    assert_eq!(running.entries(), entries, "nothing was decided");
+    assert_eq!(running.metric("cutover_rollbacks_total"), 0.0);
+}
+
+/// A program that is no Cutover.
+fn program(dir: &Path, name: &str, content: &[u8]) -> PathBuf {
+    let path = dir.join(name);
+    std::fs::write(&path, content).unwrap();
+    std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o755)).unwrap();
+    path
+}
+
+#[test]
+fn a_process_that_does_not_come_up_changes_nothing() {
+    let mut running = Succession::start(folder(origin(), PLAIN));
+    let dir = running.dir.path().to_owned();
+    let load = Load::start(running.plain, 2, Duration::from_millis(5));
+    // A header of another architecture, and no more.
+    let mut foreign = std::fs::read(env!("CARGO_BIN_EXE_cutover")).unwrap()[..4096].to_vec();
+    foreign[18] = 0xf3;
+    let cases = [
+        (dir.join("nothing"), "cannot start"),
+        (program(&dir, "foreign", &foreign), "Exec format error"),
+        (program(&dir, "exits", b"#!/bin/sh\nexit 7\n"), "ended (exit status: 7)"),
+        (program(&dir, "hangs", b"#!/bin/sh\nexec sleep 600\n"), "was not prepared within 30s, and was ended"),
+    ];
+    for (binary, said) in cases {
+        let (done, text) = running.try_upgrade(Some(&binary));
+        assert!(!done && text.contains(said) && text.contains("goes on as before"), "{}: {text}", binary.display());
+    }
+    let good = std::fs::read_to_string(dir.join("routing.toml")).unwrap();
+    std::fs::write(dir.join("routing.toml"), good.replace("weight = 10", "weight = 1000")).unwrap();
+    let (done, text) = running.try_upgrade(None);
+    assert!(!done && text.contains("routing.toml:") && text.contains("weight"), "{text}");
+    std::fs::write(dir.join("routing.toml"), &good).unwrap();
+    write_main(&dir, &PLAIN.replace("threads", "treads"));
+    let (done, text) = running.try_upgrade(None);
+    assert!(!done && text.contains("treads"), "{text}");
+    write_main(&dir, PLAIN);
+    // The one that runs has its state, and is asked as before.
+    let shift = Command::new(env!("CARGO_BIN_EXE_cutover"))
+        .current_dir(&dir)
+        .args(["shift", "25", "--admin-url", &format!("http://{}", running.admin)])
+        .output()
+        .unwrap();
+    assert!(shift.status.success(), "{}", String::from_utf8_lossy(&shift.stderr));
+    let chain = JournalReader::open(&dir.join("cutover.db")).unwrap().verify().unwrap();
+    assert!(matches!(chain, ChainCheck::Whole(_)), "{chain:?}");
+    running.upgrade();
+    assert_eq!(running.metric("cutover_weight_ratio{environment=\"green\""), 0.25);
+    let (requests, failed) = load.stop();
+    assert!(requests > 100 && failed == 0, "{failed} of {requests}");
+}
+
+#[test]
+fn an_upgrade_changes_workers_and_listeners_without_losing_who_waits() {
+    let free = || TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+    let [first, second, third] = [free(), free(), free()];
+    let main = |threads: usize, listen: &[SocketAddr]| {
+        let listen: Vec<String> = listen.iter().map(|address| format!("\"{address}\"")).collect();
+        format!("[proxy]\nlisten = [{}]\nthreads = {threads}\n", listen.join(", "))
+    };
+    let mut running = Succession::start(folder(origin(), &main(2, &[first, second])));
+    let load = Load::asking(first, 4, Duration::from_millis(2), move |_, _| {
+        Client::to(first).try_request("GET", "/", &[], "")
+    });
+    for (threads, listen) in [(1, &[first, second][..]), (4, &[first, third]), (2, &[first]), (3, &[third, first])] {
+        write_main(running.dir.path(), &main(threads, listen));
+        running.upgrade();
+        for address in [first, second, third] {
+            let answers = || TcpStream::connect(address).is_ok() && get(address, "/", &[]).status == 200;
+            match listen.contains(&address) {
+                true => assert!(answers(), "{address} of {listen:?}"),
+                // The old process closes it as it leaves.
+                false => _ = wait_until("nobody listens", SOON, || TcpStream::connect(address).is_err()),
+            }
+        }
+    }
+    let (requests, failed) = load.stop();
+    assert!(requests > 50 && failed == 0, "{failed} of {requests}");
+}
