@@ -10,6 +10,7 @@ mod shutdown;
 mod silent_sides;
 mod validation_runs;
 
+use std::collections::BTreeMap;
 use std::net::{SocketAddr, TcpListener};
 use std::path::Path;
 use std::sync::Arc;
@@ -31,12 +32,14 @@ use crate::serve::candidate_checks::PreflightContext;
 use crate::serve::file_changes::LoadedFile;
 use crate::serve::reload::{Reloader, resolve};
 use crate::serve::silent_sides::ActiveSides;
-use crate::upgrade::{HeldSocket, Predecessor, SocketPurpose, Successor, UpgradeError, start_successor};
+use crate::upgrade::{
+    EarlierProcesses, HeldSocket, Predecessor, SocketPurpose, Successor, UpgradeError, start_successor,
+};
 use config::watch::{FileStamps, FileWatch};
 use config::{self, MainConfig, OwnListeners, RoutingConfig, RoutingContext};
 use health::{self, HealthBoard};
 use judgement::rollout::gates::GateRequest;
-use judgement::rollout::{MetricRequest, PreflightRequest, ProbeRequest, SuiteRun};
+use judgement::rollout::{HandedWatch, MetricRequest, PreflightRequest, ProbeRequest, SuiteRun};
 use memory::counters::{Counters, Shard, count, raise};
 use memory::snapshot::{SnapshotPublisher, SnapshotReader};
 use notify::{self, Notifier};
@@ -87,6 +90,7 @@ pub struct Running {
     /// Every listening socket once more, for the process that takes this one's place.
     held: Arc<Vec<HeldSocket>>,
     admin_listener: AbortHandle,
+    earlier: EarlierProcesses,
 }
 
 /// Starts everything. Nothing listens before the state is restored and the routing file is in force.
@@ -112,10 +116,9 @@ pub fn start_after(settings: &MainConfig, mut before: Option<&mut Predecessor>) 
     let counters = Arc::new(Counters::new(workers));
     let (access, access_writer) = open_access_log(settings, &counters)?.unzip();
     let runtime = admin_runtime()?;
-    if let Some(before) = before {
-        before.take_state(&counters)?;
-    }
-    let restored = Restored::open(settings, &counters, sockets.admin_address)?;
+    let watches = before.map(|before| before.take_state(&counters)).transpose()?;
+    let restored =
+        Restored::open(settings, &counters, sockets.admin_address)?.going_on_from(watches.unwrap_or_default());
     let Restored { published, snapshots, keyring, local_token, preflights, suite_runs, probes, others, sidecar } =
         restored;
     let started = StartedSidecar::start(settings, sidecar, (routing, context), &runtime, &counters)?;
@@ -173,6 +176,7 @@ pub fn start_after(settings: &MainConfig, mut before: Option<&mut Predecessor>) 
         runtimes: vec![validation, runtime],
         held: Arc::new(held),
         admin_listener,
+        earlier: EarlierProcesses::default(),
     })
 }
 
@@ -294,6 +298,11 @@ struct Restored {
 }
 
 impl Restored {
+    /// Goes on from what another process knew of each candidate.
+    fn going_on_from(self, watches: BTreeMap<String, HandedWatch>) -> Restored {
+        Restored { sidecar: self.sidecar.going_on_from(watches), ..self }
+    }
+
     fn open(settings: &MainConfig, counters: &Arc<Counters>, admin: SocketAddr) -> anyhow::Result<Restored> {
         let started = Journal::start_with_retention(&settings.state, settings.keep, counters.clone());
         let (journal, restored) = started.with_context(|| {
@@ -489,6 +498,15 @@ impl Running {
     pub fn upgrade(&self) -> impl FnOnce(&Path) -> Result<Successor, UpgradeError> + Send + use<> {
         let (held, sidecar, counters) = (self.held.clone(), self.sidecar.clone(), self.counters.clone());
         move |binary| start_successor(binary, &held, &sidecar, &counters)
+    }
+
+    /// Tells the process that was replaced that this one serves, and hears what it counts until it ends.
+    ///
+    /// # Errors
+    /// It has given up in the meantime, and goes on.
+    pub fn take_over(&mut self, before: Predecessor) -> anyhow::Result<()> {
+        self.earlier = before.replace(&self.counters)?;
+        Ok(())
     }
 
     /// Reopens the access log, after it was moved away.

@@ -12,14 +12,17 @@
 //!
 //! - `line`: messages and sockets over the pair; `messages`: what they say.
 //! - `successor`: the running process's part; `predecessor`: the new one's.
+//! - `earlier`: processes that were replaced, and still finish what they have begun.
 //! - `door`: where `cutover upgrade` asks for it.
 
 pub mod door;
+mod earlier;
 mod line;
 mod messages;
 mod predecessor;
 mod successor;
 
+pub use earlier::EarlierProcesses;
 pub use messages::SocketPurpose;
 pub use predecessor::Predecessor;
 pub use successor::{HeldSocket, Successor, UpgradeError, start_successor};

@@ -98,8 +98,8 @@ fn started(path: &Path, before: Option<&mut Predecessor>) -> anyhow::Result<(Mai
 fn in_place_of_another(path: &Path) -> anyhow::Result<(MainConfig, Running)> {
     let mut before = Predecessor::meet()?;
     match started(path, Some(&mut before)) {
-        Ok((settings, running)) => {
-            before.replace(&running.counters)?;
+        Ok((settings, mut running)) => {
+            running.take_over(before)?;
             Ok((settings, running))
         }
         Err(error) => {

@@ -46,7 +46,7 @@ impl Running {
         for worker in self.workers.drain(..) {
             let _ = worker.join();
         }
-        successor.tell_rest(&self.counters);
+        successor.tell_rest(&self.counters, std::mem::take(&mut self.earlier));
     }
 
     /// A way to end the drain early from another thread.

@@ -1,6 +1,6 @@
 //! The new process's part: the sockets and the state of the process that it replaces.
 
-use std::collections::VecDeque;
+use std::collections::{BTreeMap, VecDeque};
 use std::io;
 use std::net::{SocketAddr, TcpListener};
 use std::os::fd::AsFd;
@@ -9,9 +9,12 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::{Context, bail};
+use judgement::rollout::HandedWatch;
+use memory::clock;
 use memory::counters::Counters;
 
 use crate::upgrade::SocketPurpose;
+use crate::upgrade::earlier::EarlierProcesses;
 use crate::upgrade::line::Line;
 use crate::upgrade::messages::{FromNew, FromOld};
 
@@ -42,8 +45,11 @@ impl Predecessor {
                     socket.set_nonblocking(true)?;
                     sockets.push_back((purpose, asked, socket));
                 }
-                (FromOld::Sockets, _) => return Ok(Predecessor { line, sockets }),
-                (FromOld::Socket { .. } | FromOld::Yours(_) | FromOld::Rest(_), _) => bail!(nobody),
+                (FromOld::Sockets { clock }, _) => {
+                    clock::go_on_from(clock);
+                    return Ok(Predecessor { line, sockets });
+                }
+                _ => bail!(nobody),
             }
         }
     }
@@ -60,35 +66,31 @@ impl Predecessor {
         found.into_iter().map(|(_, _, socket)| socket).collect()
     }
 
-    /// Asks for the state, and waits until it is nobody's. What the running process has counted is counted here too.
+    /// Asks for the state, and waits until it is nobody's. What the running process has counted is counted here too. Returns
+    /// what it knows of each candidate.
     ///
     /// # Errors
     /// The running process has changed its mind.
-    pub fn take_state(&mut self, counters: &Counters) -> anyhow::Result<()> {
+    pub fn take_state(&mut self, counters: &Counters) -> anyhow::Result<BTreeMap<String, HandedWatch>> {
         let gone = "the running process has given up";
         self.line.send(&FromNew::Prepared).context(gone)?;
         match self.line.receive(Some(PATIENCE)).context(gone)? {
-            (FromOld::Yours(counted), _) => counters.count_again(&counted, true),
+            (FromOld::Yours(known), _) => {
+                counters.count_again(&known.counted, true);
+                Ok(known.watches())
+            }
             _ => bail!(gone),
         }
-        Ok(())
     }
 
-    /// Tells the running process that requests are answered here. What it counts until it ends is added.
+    /// Tells the running process that requests are answered here. What it and those before it count until they end is added.
     ///
     /// # Errors
     /// It has given up in the meantime, and goes on.
-    pub fn replace(mut self, counters: &Arc<Counters>) -> anyhow::Result<()> {
+    pub fn replace(mut self, counters: &Arc<Counters>) -> anyhow::Result<EarlierProcesses> {
         let version = env!("CARGO_PKG_VERSION").to_owned();
         self.line.send(&FromNew::Serves { version }).context("the running process has given up")?;
-        let counters = counters.clone();
-        std::thread::Builder::new().name("upgrade".to_owned()).spawn(move || {
-            // If it breaks, what it counted at its end is lost.
-            if let Ok((FromOld::Rest(counted), _)) = self.line.receive(None) {
-                counters.count_again(&counted, false);
-            }
-        })?;
-        Ok(())
+        Ok(EarlierProcesses::hear(self.line, counters.clone())?)
     }
 
     /// Tells the running process why this one cannot take its place.

@@ -11,12 +11,14 @@ use std::time::Duration;
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::process::{Pid, PidfdFlags, pidfd_open};
 
+use memory::clock;
 use memory::counters::{CountedSoFar, Counters};
 use sidecar::{SidecarHandle, Suspension};
 
 use crate::upgrade::SocketPurpose;
+use crate::upgrade::earlier::EarlierProcesses;
 use crate::upgrade::line::Line;
-use crate::upgrade::messages::{FromNew, FromOld};
+use crate::upgrade::messages::{FromNew, FromOld, HandedKnowledge};
 
 /// The new process reads its files and resolves the names of origins in this time.
 const PREPARE: Duration = Duration::from_secs(30);
@@ -130,7 +132,7 @@ impl Applicant {
             let message = FromOld::Socket { purpose: *purpose, asked: *asked };
             self.line.send_with(&message, Some(socket.as_fd())).map_err(gone)?;
         }
-        self.line.send(&FromOld::Sockets).map_err(gone)?;
+        self.line.send(&FromOld::Sockets { clock: clock::now() }).map_err(gone)?;
         match self.answer(PREPARE, "was not prepared within 30s") {
             Ok(FromNew::Prepared) => {}
             Ok(other) => return Err((None, unexpected(other))),
@@ -142,7 +144,8 @@ impl Applicant {
             Err(_) => return Err((None, UpgradeError::NoSidecar)),
         };
         let counted = counters.counted_so_far();
-        if self.line.send(&FromOld::Yours(counted.clone())).is_err() {
+        let known = HandedKnowledge::new(counted.clone(), &suspension.watches);
+        if self.line.send(&FromOld::Yours(known)).is_err() {
             return Err((Some(suspension), UpgradeError::Ended(String::new())));
         }
         match self.answer(SERVE, "did not serve within 30s") {
@@ -188,10 +191,14 @@ fn unexpected(said: FromNew) -> UpgradeError {
 }
 
 impl Successor {
-    /// Tells it what was counted since it took over.
-    pub fn tell_rest(mut self, counters: &Counters) {
+    /// Tells it what was counted here since it took over, and who still has something to tell.
+    pub fn tell_rest(mut self, counters: &Counters, earlier: EarlierProcesses) {
+        let earlier = earlier.pass_on();
         let rest = counters.counted_so_far().since(&self.counted);
         // If it is gone, nobody wants to know.
         let _ = self.line.send(&FromOld::Rest(rest));
+        for line in earlier {
+            let _ = self.line.send_with(&FromOld::Earlier, Some(line.as_fd()));
+        }
     }
 }
