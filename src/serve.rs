@@ -33,7 +33,7 @@ use crate::serve::file_changes::LoadedFile;
 use crate::serve::reload::{Reloader, resolve};
 use crate::serve::silent_sides::ActiveSides;
 use crate::upgrade::{
-    EarlierProcesses, HeldSocket, Predecessor, SocketPurpose, Successor, UpgradeError, start_successor,
+    EarlierProcesses, HeldSocket, OpenSockets, Predecessor, SocketPurpose, Successor, UpgradeError, start_successor,
 };
 use config::watch::{FileStamps, FileWatch};
 use config::{self, MainConfig, OwnListeners, RoutingConfig, RoutingContext};
@@ -98,21 +98,26 @@ pub struct Running {
 /// # Errors
 /// [`config::ConfigError`] for a routing file with problems; otherwise what could not be started.
 pub fn start(settings: &MainConfig) -> anyhow::Result<Running> {
-    start_after(settings, None)
+    start_with(settings, OpenSockets::default(), None)
 }
 
-/// The same in the place of a running process. Until it has given its state away, nothing changes for it.
+/// The same with sockets that are open already, or in the place of a running process: until that has given its state away,
+/// nothing changes for it.
 ///
 /// # Errors
 /// As [`start`], or the running process has changed its mind.
-pub fn start_after(settings: &MainConfig, mut before: Option<&mut Predecessor>) -> anyhow::Result<Running> {
+pub fn start_with(
+    settings: &MainConfig,
+    open: OpenSockets,
+    before: Option<&mut Predecessor>,
+) -> anyhow::Result<Running> {
     install_crypto_provider();
     let workers = number_of_workers(settings);
     let files = FileStamps::at(&settings.routing);
     let listeners = settings.listeners();
     let context = RoutingContext { listeners: Some(&listeners), ..AS_BUILT };
     let routing = config::load_routing(&settings.routing, &context)?;
-    let sockets = Sockets::open(settings, workers, before.as_deref_mut())?;
+    let sockets = Sockets::open(settings, workers, open)?;
     let counters = Arc::new(Counters::new(workers));
     let (access, access_writer) = open_access_log(settings, &counters)?.unzip();
     let runtime = admin_runtime()?;
@@ -241,15 +246,13 @@ impl Sockets {
         OwnListeners { proxy: [&self.addresses[..], &self.tls_addresses].concat(), admin: self.admin_address }
     }
 
-    /// `before`: the process that has them already.
-    fn open(settings: &MainConfig, workers: usize, mut before: Option<&mut Predecessor>) -> anyhow::Result<Sockets> {
+    fn open(settings: &MainConfig, workers: usize, mut open: OpenSockets) -> anyhow::Result<Sockets> {
         let mut of_workers: Vec<WorkerSockets> = (0..workers).map(|_| WorkerSockets::default()).collect();
         let (mut addresses, mut tls_addresses, mut held) = (Vec::new(), Vec::new(), Vec::new());
         let plain = settings.listen.iter().map(|address| (SocketPurpose::Plain, *address));
         let tls = settings.tls.iter().map(|listener| (SocketPurpose::Tls, listener.listen));
         for (purpose, asked) in plain.chain(tls) {
-            let taken = before.as_mut().map(|before| before.sockets(purpose, asked)).unwrap_or_default();
-            let sockets = match taken {
+            let sockets = match open.take(purpose, asked) {
                 none if none.is_empty() => bind(asked, workers)?,
                 mut some => {
                     bind_more(&mut some, workers)?;
@@ -271,12 +274,12 @@ impl Sockets {
                 }
             }
         }
-        let taken = before.map(|before| before.sockets(SocketPurpose::Admin, settings.admin)).unwrap_or_default();
-        let admin = match taken.into_iter().next() {
+        let admin = match open.take(SocketPurpose::Admin, settings.admin).into_iter().next() {
             Some(taken) => taken,
             None => TcpListener::bind(settings.admin)
                 .with_context(|| format!("cannot listen on {} for the admin API", settings.admin))?,
         };
+        open.all_taken()?;
         held.push(HeldSocket::of(SocketPurpose::Admin, settings.admin, &admin)?);
         let admin_address = admin.local_addr()?;
         Ok(Sockets { of_workers, addresses, tls_addresses, admin, admin_address, held })

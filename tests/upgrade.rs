@@ -3,11 +3,12 @@
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::os::unix::fs::PermissionsExt;
+use std::os::unix::net::UnixDatagram;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::SeqCst};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use sidecar::journal::{ChainCheck, JournalReader};
 
@@ -30,17 +31,19 @@ struct Succession {
 
 impl Succession {
     fn start(dir: tempfile::TempDir) -> Succession {
-        let mut first = Command::new(env!("CARGO_BIN_EXE_cutover"))
-            .current_dir(dir.path())
-            .args(["--log-json", "run"])
-            .stderr(Stdio::piped())
-            .spawn()
-            .unwrap();
+        let mut command = Command::new(env!("CARGO_BIN_EXE_cutover"));
+        command.args(["--log-json", "run"]);
+        Succession::of(dir, &mut command)
+    }
+
+    fn of(dir: tempfile::TempDir, command: &mut Command) -> Succession {
+        let mut first = command.current_dir(dir.path()).stderr(Stdio::piped()).spawn().unwrap();
         let mut lines = BufReader::new(first.stderr.take().unwrap()).lines();
         let (mut plain, mut tls, mut admin) = (None, None, None);
         while admin.is_none() {
             let line = lines.next().expect("it becomes ready").unwrap();
-            let fields = &serde_json::from_str::<serde_json::Value>(&line).unwrap()["fields"];
+            let Ok(line) = serde_json::from_str::<serde_json::Value>(&line) else { continue };
+            let fields = &line["fields"];
             let address = |field: &str| fields[field].as_str().and_then(|text| text.parse().ok());
             match fields["message"].as_str() {
                 Some("listening") => plain = plain.or(address("address")),
@@ -228,7 +231,7 @@ fn twenty_upgrades_under_load_fail_no_request_over_three_protocols_and_end_no_tu
     drop(tunnels);
     let asked = done.iter().map(|done| done.load(SeqCst)).sum::<u64>() + 3;
     let counted = || running.metric("cutover_requests_total", "") as u64;
-    let start = std::time::Instant::now();
+    let start = Instant::now();
     while counted() != asked && start.elapsed() < SOON {
         std::thread::sleep(Duration::from_millis(50));
     }
@@ -314,4 +317,95 @@ fn an_upgrade_changes_workers_and_listeners_without_losing_who_waits() {
     }
     let (requests, failed) = load.stop();
     assert!(requests > 50 && failed == 0, "{failed} of {requests}");
+}
+
+/// What a service manager is told, each message by its lines.
+struct Manager(UnixDatagram);
+
+impl Manager {
+    fn next(&self, wanted: &str) -> String {
+        let deadline = Instant::now() + SOON;
+        while Instant::now() < deadline {
+            let mut buffer = [0; 4096];
+            let Ok(length) = self.0.recv(&mut buffer) else { break };
+            let said = String::from_utf8_lossy(&buffer[..length]).into_owned();
+            if said.lines().any(|line| line.starts_with(wanted)) {
+                return said;
+            }
+            assert!(said == "WATCHDOG=1\n", "{said:?} instead of {wanted}");
+        }
+        panic!("it is never told {wanted}");
+    }
+}
+
+#[test]
+fn a_service_manager_is_told_what_happens_and_that_all_is_well() {
+    let dir = folder(origin(), PLAIN);
+    let path = dir.path().join("notify");
+    let manager = Manager(UnixDatagram::bind(&path).unwrap());
+    manager.0.set_read_timeout(Some(SOON)).unwrap();
+    let mut command = Command::new(env!("CARGO_BIN_EXE_cutover"));
+    command.args(["--log-json", "run"]).env("NOTIFY_SOCKET", &path).env("WATCHDOG_USEC", "600000");
+    let mut running = Succession::of(dir, &mut command);
+    manager.next("READY=1");
+    manager.next("WATCHDOG=1");
+    let broken = program(running.dir.path(), "broken", b"#!/bin/sh\nexit 3\n");
+    assert!(!running.try_upgrade(Some(&broken)).0);
+    assert!(manager.next("RELOADING=1").contains("MONOTONIC_USEC="));
+    manager.next("READY=1");
+    running.upgrade();
+    manager.next("RELOADING=1");
+    // The new process says that it is ready, too; only one of the two is the service in the manager's eyes.
+    manager.next("READY=1");
+    assert_eq!(manager.next("MAINPID="), format!("MAINPID={}\nREADY=1\n", running.others[0]));
+    wait_until("the first process has ended", SOON, || running.first.try_wait().unwrap().is_some());
+    while manager.0.set_nonblocking(true).is_ok() && manager.0.recv(&mut [0; 64]).is_ok() {}
+    manager.0.set_nonblocking(false).unwrap();
+    manager.next("WATCHDOG=1");
+    assert!(Command::new("kill").arg(&running.others[0]).status().unwrap().success());
+    manager.next("STOPPING=1");
+}
+
+#[test]
+#[ignore = "needs systemd-socket-activate: .ci/setup installs it"]
+fn a_service_manager_opens_the_sockets_and_an_upgrade_hands_them_on() {
+    let [public, admin] = [(); 2].map(|()| TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap());
+    let main = |threads: usize, admin: SocketAddr| {
+        format!("version = 1\n[admin]\nlisten = \"{admin}\"\n[proxy]\nlisten = [\"{public}\"]\nthreads = {threads}\n")
+    };
+    let dir = folder(origin(), "");
+    let file = dir.path().join("cutover.toml");
+    std::fs::write(&file, main(2, admin)).unwrap();
+    let activate = |dir: &Path| {
+        let mut command = Command::new("systemd-socket-activate");
+        command.current_dir(dir).args(["-l", &public.to_string(), "-l", &admin.to_string()]);
+        command.args([env!("CARGO_BIN_EXE_cutover"), "--log-json", "run"]);
+        command
+    };
+    // Somebody waits in the queue before there is a Cutover; it is started for them.
+    let waiting = std::thread::spawn(move || {
+        wait_until("the manager listens", SOON, || TcpStream::connect(public).is_ok());
+        get(public, "/", &[]).status
+    });
+    let mut running = Succession::of(dir, &mut activate(Path::new(".")));
+    assert_eq!(waiting.join().unwrap(), 200);
+    let load = Load::asking(public, 2, Duration::from_millis(2), move |_, _| {
+        Client::to(public).try_request("GET", "/", &[], "")
+    });
+    for threads in [4, 1, 3] {
+        std::fs::write(&file, main(threads, admin)).unwrap();
+        running.upgrade();
+    }
+    let (requests, failed) = load.stop();
+    assert!(requests > 50 && failed == 0, "{failed} of {requests}");
+
+    let dir = folder(origin(), "");
+    std::fs::write(dir.path().join("cutover.toml"), main(1, "127.0.0.1:0".parse().unwrap())).unwrap();
+    drop(running);
+    let mut refused = activate(dir.path()).stderr(Stdio::piped()).spawn().unwrap();
+    wait_until("the manager listens", SOON, || TcpStream::connect(public).is_ok());
+    let mut said = String::new();
+    refused.stderr.take().unwrap().read_to_string(&mut said).unwrap();
+    assert!(!refused.wait().unwrap().success());
+    assert!(said.contains(&format!("has opened {admin}, and no listener is there")), "{said}");
 }

@@ -12,8 +12,9 @@ use tokio::task::{JoinError, JoinHandle};
 use crate::admin::tokens::LocalToken;
 use crate::cli::Exit;
 use crate::serve::{self, Running};
+use crate::service_manager;
 use crate::upgrade::door::{UpgradeAnswer, UpgradeCaller, UpgradeDoor, UpgradeRequest};
-use crate::upgrade::{Predecessor, Successor, UpgradeError};
+use crate::upgrade::{OpenSockets, Predecessor, Successor, UpgradeError};
 use config::MainConfig;
 use judgement::time::Millis;
 use relay::proxy::listen::{DrainSettings, ShutdownSignal};
@@ -41,7 +42,7 @@ pub fn run(path: &Path, log_json: bool, take_over: bool) -> anyhow::Result<Exit>
     // Before its file is replaced by that of a new version.
     let binary = std::env::current_exe().context("cannot tell which program this is")?;
     let (settings, running) = match take_over {
-        false => started(path, None)?,
+        false => started(path, OpenSockets::of_service_manager()?, None)?,
         true => in_place_of_another(path)?,
     };
     if let Some(local) = running.local_token.as_ref().filter(|local| local.made) {
@@ -54,15 +55,23 @@ pub fn run(path: &Path, log_json: bool, take_over: bool) -> anyhow::Result<Exit>
         tracing::info!(%address, "listening with TLS");
     }
     tracing::info!(admin = %running.admin, routing = %settings.routing.display(), state = %settings.state.display(), "ready");
+    service_manager::tell_ready();
     let ending = runtime.block_on(async {
         let door = UpgradeDoor::open(&settings.state);
         let door = door.inspect_err(|error| tracing::warn!(%error, "`cutover upgrade` cannot ask; SIGUSR2 can")).ok();
-        signals.until_the_end(&running, door, &binary).await
+        tokio::select! {
+            ending = signals.until_the_end(&running, door, &binary) => ending,
+            never = service_manager::keep_watchdog(&running.counters) => match never {},
+        }
     });
     match &ending {
-        Ending::Drain => tracing::info!(drain = %settings.drain, "SIGTERM: finishing requests in flight"),
+        Ending::Drain => {
+            service_manager::tell_stopping();
+            tracing::info!(drain = %settings.drain, "SIGTERM: finishing requests in flight");
+        }
         Ending::Interrupt => tracing::info!("SIGINT: exiting at once"),
         Ending::Replaced(successor) => {
+            service_manager::tell_successor(successor.process);
             tracing::info!(process = successor.process, version = %successor.version, "another process serves: finishing requests in flight");
         }
     }
@@ -88,16 +97,16 @@ pub fn run(path: &Path, log_json: bool, take_over: bool) -> anyhow::Result<Exit>
     Ok(Exit::Ok)
 }
 
-fn started(path: &Path, before: Option<&mut Predecessor>) -> anyhow::Result<(MainConfig, Running)> {
+fn started(path: &Path, open: OpenSockets, before: Option<&mut Predecessor>) -> anyhow::Result<(MainConfig, Running)> {
     let settings = config::load_main_with_certificates(path)?;
-    let running = serve::start_after(&settings, before)?;
+    let running = serve::start_with(&settings, open, before)?;
     Ok((settings, running))
 }
 
 /// Starts with everything that the process at standard input has, or tells it why not.
 fn in_place_of_another(path: &Path) -> anyhow::Result<(MainConfig, Running)> {
-    let mut before = Predecessor::meet()?;
-    match started(path, Some(&mut before)) {
+    let (mut before, open) = Predecessor::meet()?;
+    match started(path, open, Some(&mut before)) {
         Ok((settings, mut running)) => {
             running.take_over(before)?;
             Ok((settings, running))
@@ -182,6 +191,7 @@ async fn knock(door: Option<&UpgradeDoor>) -> (UpgradeRequest, UpgradeCaller) {
 }
 
 fn begin(running: &Running, binary: PathBuf, caller: Option<UpgradeCaller>) -> Upgrading {
+    service_manager::tell_reloading();
     tracing::info!(binary = %binary.display(), "starting a process in this one's place");
     let start = running.upgrade();
     Upgrading { outcome: tokio::task::spawn_blocking(move || start(&binary)), caller }
@@ -205,6 +215,7 @@ async fn tell(outcome: Outcome, caller: Option<UpgradeCaller>) -> Option<Success
             (UpgradeAnswer::Serves { process: *process, version: version.clone() }, Some(successor))
         }
         Ok(Err(error)) => {
+            service_manager::tell_ready();
             tracing::error!(%error, "no upgrade: this process goes on");
             (UpgradeAnswer::Refused { why: error.to_string() }, None)
         }

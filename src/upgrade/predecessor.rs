@@ -1,8 +1,8 @@
 //! The new process's part: the sockets and the state of the process that it replaces.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::BTreeMap;
 use std::io;
-use std::net::{SocketAddr, TcpListener};
+use std::net::TcpListener;
 use std::os::fd::AsFd;
 use std::os::unix::net::UnixStream;
 use std::sync::Arc;
@@ -13,7 +13,7 @@ use judgement::rollout::HandedWatch;
 use memory::clock;
 use memory::counters::Counters;
 
-use crate::upgrade::SocketPurpose;
+use crate::upgrade::OpenSockets;
 use crate::upgrade::earlier::EarlierProcesses;
 use crate::upgrade::line::Line;
 use crate::upgrade::messages::{FromNew, FromOld};
@@ -25,45 +25,30 @@ const PATIENCE: Duration = Duration::from_secs(30);
 #[derive(Debug)]
 pub struct Predecessor {
     line: Line,
-    sockets: VecDeque<(SocketPurpose, SocketAddr, TcpListener)>,
 }
 
 impl Predecessor {
-    /// Receives the listening sockets of the process at the other end of standard input.
+    /// Receives the listening sockets of the process at the other end of standard input, for each worker its own.
     ///
     /// # Errors
     /// Nobody is there, or not a Cutover.
-    pub fn meet() -> anyhow::Result<Predecessor> {
+    pub fn meet() -> anyhow::Result<(Predecessor, OpenSockets)> {
         let nobody = "--take-over is for the process that `cutover upgrade` starts, and nobody else";
         let stdin = io::stdin().as_fd().try_clone_to_owned()?;
         let mut line = Line::new(UnixStream::from(stdin));
-        let mut sockets = VecDeque::new();
+        let mut sockets = OpenSockets::default();
         loop {
             match line.receive(Some(PATIENCE)).context(nobody)? {
                 (FromOld::Socket { purpose, asked }, Some(socket)) => {
-                    let socket = TcpListener::from(socket);
-                    socket.set_nonblocking(true)?;
-                    sockets.push_back((purpose, asked, socket));
+                    sockets.add(purpose, asked, TcpListener::from(socket))?;
                 }
                 (FromOld::Sockets { clock }, _) => {
                     clock::go_on_from(clock);
-                    return Ok(Predecessor { line, sockets });
+                    return Ok((Predecessor { line }, sockets));
                 }
                 _ => bail!(nobody),
             }
         }
-    }
-
-    /// The sockets that listen on this address, one for each worker of the running process. A port that the system chose
-    /// is found by the purpose.
-    pub fn sockets(&mut self, purpose: SocketPurpose, asked: SocketAddr) -> Vec<TcpListener> {
-        let fits = |(its_purpose, its_asked, _): &(SocketPurpose, SocketAddr, TcpListener)| {
-            *its_asked == asked && (asked.port() != 0 || *its_purpose == purpose)
-        };
-        let (found, others) = self.sockets.drain(..).partition(fits);
-        self.sockets = others;
-        let found: VecDeque<_> = found;
-        found.into_iter().map(|(_, _, socket)| socket).collect()
     }
 
     /// Asks for the state, and waits until it is nobody's. What the running process has counted is counted here too. Returns

@@ -90,7 +90,13 @@ pub fn start_successor(
     let cannot_start = |error| UpgradeError::CannotStart { binary: binary.to_owned(), error };
     let (ours, theirs) = UnixStream::pair().map_err(cannot_start)?;
     let arguments = std::env::args_os().skip(1).filter(|argument| argument != TAKE_OVER);
-    let started = Command::new(binary).args(arguments).arg(TAKE_OVER).stdin(Stdio::from(OwnedFd::from(theirs))).spawn();
+    let started = Command::new(binary)
+        .args(arguments)
+        .arg(TAKE_OVER)
+        .stdin(Stdio::from(OwnedFd::from(theirs)))
+        // The watchdog looks after the new process too.
+        .env_remove("WATCHDOG_PID")
+        .spawn();
     let mut applicant = Applicant { line: Line::new(ours), child: started.map_err(cannot_start)? };
     let done = applicant.install(sockets, sidecar, counters);
     match done {

@@ -226,10 +226,8 @@ impl ServiceWatch {
     /// Goes on from what another process has found out about the same routes.
     pub(super) fn go_on_from(&mut self, handed: HandedScopes) {
         let HandedScopes { share, answers_before, first, scopes } = handed;
-        // Before its first request there is nothing to go on from.
-        let Some(first) = first else { return };
         (self.share, self.answers_before, self.began_earlier) = (share, answers_before, true);
-        self.first = FirstRequest::At(first);
+        self.first = first.map_or(FirstRequest::NotBefore(0), FirstRequest::At);
         for (scope, meters) in self.scopes.iter_mut().zip(scopes) {
             meters.into_iter().for_each(|meters| scope.go_on_from(meters));
         }

@@ -11,7 +11,7 @@ use std::thread::JoinHandle;
 use std::time::Duration;
 
 use rustls::ServerConfig;
-use socket2::{Domain, Protocol, Socket, Type};
+use socket2::{Domain, Protocol, SockRef, Socket, Type};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::runtime::{Builder, LocalOptions};
 use tokio::sync::watch;
@@ -102,8 +102,14 @@ pub fn bind(address: SocketAddr, workers: usize) -> io::Result<Vec<StdListener>>
 /// Listening on the address failed; the message names it.
 pub fn bind_more(sockets: &mut Vec<StdListener>, workers: usize) -> io::Result<()> {
     let Some(address) = sockets.first().map(StdListener::local_addr).transpose()? else { return Ok(()) };
-    while sockets.len() < workers {
-        sockets.push(listener(address, true).map_err(|error| in_words(address, &error))?);
+    let Some(first) = sockets.first() else { return Ok(()) };
+    // A service manager's stands alone: its queue is the only one.
+    let shared = SockRef::from(first).reuse_port()?;
+    while let (true, Some(first)) = (sockets.len() < workers, sockets.first()) {
+        sockets.push(match shared {
+            true => listener(address, true).map_err(|error| in_words(address, &error))?,
+            false => first.try_clone()?,
+        });
     }
     Ok(())
 }
