@@ -12,7 +12,6 @@ mod validation_runs;
 
 use std::collections::BTreeMap;
 use std::net::{SocketAddr, TcpListener};
-use std::path::Path;
 use std::sync::Arc;
 use std::thread::JoinHandle;
 
@@ -33,7 +32,8 @@ use crate::serve::file_changes::LoadedFile;
 use crate::serve::reload::{Reloader, resolve};
 use crate::serve::silent_sides::ActiveSides;
 use crate::upgrade::{
-    EarlierProcesses, HeldSocket, OpenSockets, Predecessor, SocketPurpose, Successor, UpgradeError, start_successor,
+    EarlierProcesses, HeldSocket, OpenSockets, Predecessor, SocketPurpose, Successor, UpgradeError, UpgradeOrder,
+    start_successor,
 };
 use config::watch::{FileStamps, FileWatch};
 use config::{self, MainConfig, OwnListeners, RoutingConfig, RoutingContext};
@@ -498,9 +498,9 @@ impl Running {
 
     /// What starts a program in this process's place, and may take a minute. Once it serves, this process is to
     /// [`leave`](Running::leave); if it does not come up, this one goes on.
-    pub fn upgrade(&self) -> impl FnOnce(&Path) -> Result<Successor, UpgradeError> + Send + use<> {
+    pub fn upgrade(&self) -> impl FnOnce(&UpgradeOrder) -> Result<Successor, UpgradeError> + Send + use<> {
         let (held, sidecar, counters) = (self.held.clone(), self.sidecar.clone(), self.counters.clone());
-        move |binary| start_successor(binary, &held, &sidecar, &counters)
+        move |order| start_successor(order, &held, &sidecar, &counters)
     }
 
     /// Tells the process that was replaced that this one serves, and hears what it counts until it ends.
@@ -508,7 +508,9 @@ impl Running {
     /// # Errors
     /// It has given up in the meantime, and goes on.
     pub fn take_over(&mut self, before: Predecessor) -> anyhow::Result<()> {
+        let remark = before.remark();
         self.earlier = before.replace(&self.counters)?;
+        self.sidecar.remark(remark);
         Ok(())
     }
 

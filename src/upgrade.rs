@@ -27,5 +27,5 @@ mod successor;
 pub use earlier::EarlierProcesses;
 pub use messages::SocketPurpose;
 pub use open_sockets::OpenSockets;
-pub use predecessor::Predecessor;
-pub use successor::{HeldSocket, Successor, UpgradeError, start_successor};
+pub use predecessor::{Predecessor, upgrade_remark};
+pub use successor::{HeldSocket, Successor, UpgradeError, UpgradeOrder, start_successor};

@@ -10,14 +10,15 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::SeqCst};
 use std::time::{Duration, Instant};
 
-use sidecar::journal::{ChainCheck, JournalReader};
+use judgement::rollout::ChangeKind;
+use sidecar::journal::{ChainCheck, JournalEntry, JournalReader};
 
 use crate::drain::{Directory, http1, http2};
 use crate::support::client::{Client, admin, get};
 use crate::support::house::Load;
 use crate::support::raw_origin::{head, raw};
 use crate::support::tls::{self, Certificate, trusting};
-use crate::support::{SOON, wait_until};
+use crate::support::{SOON, SmallDisk, wait_until};
 
 /// A process that is replaced by others. All of them are killed in the end.
 struct Succession {
@@ -84,8 +85,18 @@ impl Succession {
         values.map(|value| value.parse::<f64>().unwrap()).sum()
     }
 
-    fn entries(&self) -> u64 {
-        JournalReader::open(&self.dir.path().join("cutover.db")).unwrap().newest().unwrap().id
+    fn journal(&self) -> JournalReader {
+        JournalReader::open(&self.dir.path().join("cutover.db")).unwrap()
+    }
+
+    fn newest_entry(&self) -> u64 {
+        self.journal().newest().unwrap().id
+    }
+
+    fn entries_after(&self, id: u64) -> Vec<JournalEntry> {
+        let mut entries = self.journal().latest(None, 1000).unwrap();
+        entries.retain(|entry| entry.change.id > id);
+        entries
     }
 }
 
@@ -215,7 +226,7 @@ fn twenty_upgrades_under_load_fail_no_request_over_three_protocols_and_end_no_tu
             failed
         }));
     }
-    let entries = running.entries();
+    let entries = running.newest_entry();
     for turn in 1..=20 {
         let before = done.each_ref().map(|done| done.load(SeqCst));
         wait_until("all kinds are served", SOON, || {
@@ -237,7 +248,10 @@ fn twenty_upgrades_under_load_fail_no_request_over_three_protocols_and_end_no_tu
     }
     assert_eq!(counted(), asked, "every request is counted by who serves now");
     assert_eq!(running.metric("cutover_weight_ratio", "\"green\""), 0.1, "no weight has moved");
-    assert_eq!(running.entries(), entries, "nothing was decided");
+    let entries: Vec<JournalEntry> = running.entries_after(entries);
+    let said = |entry: &JournalEntry| entry.change.why.contains("took the place of process");
+    assert_eq!(entries.iter().filter(|entry| said(entry)).count(), 20, "{entries:#?}");
+    assert!(entries.iter().all(|entry| entry.change.kind == ChangeKind::Upgrade), "nothing was decided: {entries:#?}");
     assert_eq!(running.metric("cutover_rollbacks_total", ""), 0.0);
 }
 
@@ -285,6 +299,10 @@ fn a_process_that_does_not_come_up_changes_nothing() {
     assert!(shift.status.success(), "{}", String::from_utf8_lossy(&shift.stderr));
     let chain = JournalReader::open(&dir.join("cutover.db")).unwrap().verify().unwrap();
     assert!(matches!(chain, ChainCheck::Whole(_)), "{chain:?}");
+    let failed = |entry: &JournalEntry| entry.change.why.starts_with("no upgrade, this process goes on: ");
+    let entries = running.entries_after(0);
+    assert_eq!(entries.iter().filter(|entry| failed(entry)).count(), 5, "{entries:#?}");
+    assert!(entries.iter().any(|entry| entry.change.why.ends_with("not 1000 (routing.toml:8:10)")), "{entries:#?}");
     running.upgrade();
     assert_eq!(running.metric("cutover_weight_ratio", "\"green\""), 0.25);
     let (requests, failed) = load.stop();
@@ -408,4 +426,39 @@ fn a_service_manager_opens_the_sockets_and_an_upgrade_hands_them_on() {
     refused.stderr.take().unwrap().read_to_string(&mut said).unwrap();
     assert!(!refused.wait().unwrap().success());
     assert!(said.contains(&format!("has opened {admin}, and no listener is there")), "{said}");
+}
+
+#[test]
+#[ignore = "needs root, to mount a small disk: .ci/run is root"]
+fn on_a_full_disk_nothing_is_lost_and_an_upgrade_works_when_there_is_room_again() {
+    let mount = SmallDisk::of("8m");
+    let source = folder(origin(), PLAIN);
+    for file in ["cutover.toml", "routing.toml"] {
+        std::fs::copy(source.path().join(file), mount.path().join(file)).unwrap();
+    }
+    let state = format!(
+        "version = 1\n[admin]\nlisten = \"127.0.0.1:0\"\n{PLAIN}[state]\npath = {:?}\n",
+        mount.path().join("cutover.db")
+    );
+    std::fs::write(source.path().join("cutover.toml"), state).unwrap();
+    let mut running = Succession::start(source);
+    let load = Load::start(running.plain, 2, Duration::from_millis(5));
+    let filler = mount.path().join("filler");
+    let mut file = std::fs::File::create(&filler).unwrap();
+    while file.write(&[0; 4096]).is_ok_and(|written| written > 0) {}
+    // An open file goes on to take up its room when it is removed.
+    drop(file);
+    let entries = JournalReader::open(&mount.path().join("cutover.db")).unwrap().newest().unwrap().id;
+    for _ in 0..3 {
+        // It may succeed: what is there can be read.
+        let (done, said) = running.try_upgrade(None);
+        assert!(done || said.contains("goes on as before"), "{said}");
+    }
+    std::fs::remove_file(&filler).unwrap();
+    wait_until("there is room again", SOON, || running.try_upgrade(None).0);
+    let reader = JournalReader::open(&mount.path().join("cutover.db")).unwrap();
+    assert!(matches!(reader.verify().unwrap(), ChainCheck::Whole(_)));
+    assert!(reader.newest().unwrap().id > entries);
+    let (requests, failed) = load.stop();
+    assert!(requests > 100 && failed == 0, "{failed} of {requests}");
 }

@@ -14,8 +14,9 @@ use crate::cli::Exit;
 use crate::serve::{self, Running};
 use crate::service_manager;
 use crate::upgrade::door::{UpgradeAnswer, UpgradeCaller, UpgradeDoor, UpgradeRequest};
-use crate::upgrade::{OpenSockets, Predecessor, Successor, UpgradeError};
+use crate::upgrade::{OpenSockets, Predecessor, Successor, UpgradeError, UpgradeOrder, upgrade_remark};
 use config::MainConfig;
+use judgement::rollout::AnnouncementLevel;
 use judgement::time::Millis;
 use relay::proxy::listen::{DrainSettings, ShutdownSignal};
 
@@ -130,6 +131,7 @@ struct Signals {
 struct Upgrading {
     outcome: JoinHandle<Result<Successor, UpgradeError>>,
     caller: Option<UpgradeCaller>,
+    asked_by: String,
 }
 
 impl Signals {
@@ -148,7 +150,7 @@ impl Signals {
         let mut upgrading: Option<Upgrading> = None;
         loop {
             let (request, caller) = tokio::select! {
-                _ = self.term.recv() => return Ending::Drain,
+                _ = self.term.recv() => return drain_or_pass_on(upgrading).await,
                 _ = self.int.recv() => return Ending::Interrupt,
                 _ = self.hup.recv() => {
                     running.reopen_access_log();
@@ -161,8 +163,8 @@ impl Signals {
                     continue;
                 }
                 done = outcome(&mut upgrading) => {
-                    let caller = upgrading.take().and_then(|upgrading| upgrading.caller);
-                    match tell(done, caller).await {
+                    let Some(Upgrading { caller, asked_by, .. }) = upgrading.take() else { continue };
+                    match tell(done, caller, (running, asked_by)).await {
                         Some(successor) => return Ending::Replaced(successor),
                         None => continue,
                     }
@@ -194,7 +196,9 @@ fn begin(running: &Running, binary: PathBuf, caller: Option<UpgradeCaller>) -> U
     service_manager::tell_reloading();
     tracing::info!(binary = %binary.display(), "starting a process in this one's place");
     let start = running.upgrade();
-    Upgrading { outcome: tokio::task::spawn_blocking(move || start(&binary)), caller }
+    let asked_by = caller.as_ref().map_or_else(|| "SIGUSR2".to_owned(), |caller| caller.who.clone());
+    let order = UpgradeOrder { binary, asked_by: asked_by.clone() };
+    Upgrading { outcome: tokio::task::spawn_blocking(move || start(&order)), caller, asked_by }
 }
 
 type Outcome = Result<Result<Successor, UpgradeError>, JoinError>;
@@ -207,8 +211,24 @@ async fn outcome(upgrading: &mut Option<Upgrading>) -> Outcome {
     }
 }
 
-/// Tells who waits for it what came of an upgrade.
-async fn tell(outcome: Outcome, caller: Option<UpgradeCaller>) -> Option<Successor> {
+/// After SIGTERM: whoever serves then is to end.
+async fn drain_or_pass_on(upgrading: Option<Upgrading>) -> Ending {
+    let Some(Upgrading { outcome, .. }) = upgrading else { return Ending::Drain };
+    match outcome.await {
+        Ok(Ok(successor)) => {
+            successor.end(rustix::process::Signal::TERM);
+            Ending::Replaced(successor)
+        }
+        _ => Ending::Drain,
+    }
+}
+
+/// Tells who waits for it, and the journal if there was none, what came of an upgrade.
+async fn tell(
+    outcome: Outcome,
+    caller: Option<UpgradeCaller>,
+    (running, asked_by): (&Running, String),
+) -> Option<Successor> {
     let (answer, successor) = match outcome {
         Ok(Ok(successor)) => {
             let Successor { process, version, .. } = &successor;
@@ -216,7 +236,10 @@ async fn tell(outcome: Outcome, caller: Option<UpgradeCaller>) -> Option<Success
         }
         Ok(Err(error)) => {
             service_manager::tell_ready();
-            tracing::error!(%error, "no upgrade: this process goes on");
+            let said = in_one_line(&error.to_string());
+            tracing::error!(error = %said, "no upgrade: this process goes on");
+            let why = format!("no upgrade, this process goes on: {said}");
+            running.sidecar.remark(upgrade_remark(asked_by, why, Some(AnnouncementLevel::Warning)));
             (UpgradeAnswer::Refused { why: error.to_string() }, None)
         }
         // It has panicked, and was told of.
@@ -226,6 +249,16 @@ async fn tell(outcome: Outcome, caller: Option<UpgradeCaller>) -> Option<Success
         caller.answer(&answer).await;
     }
     successor
+}
+
+/// What is wrong and where, without the lines of the file.
+fn in_one_line(error: &str) -> String {
+    let mut lines = error.lines().map(str::trim);
+    let what = lines.next().unwrap_or_default();
+    match lines.next().and_then(|line| line.strip_prefix("--> ")) {
+        Some(place) => format!("{what} ({place})"),
+        None => what.to_owned(),
+    }
 }
 
 /// Shows a new token once.

@@ -12,6 +12,9 @@ use judgement::time::Millis;
 use memory::counters::raise;
 use relay::proxy::listen::{DrainSettings, ShutdownSignal};
 
+/// What validation runs have set up is torn down in this time when another process has taken over.
+const TEARDOWN: Millis = Millis::seconds(30);
+
 impl Running {
     /// Stops being ready, finishes requests in flight, and exits. Validation runs are cancelled and torn down.
     pub fn drain(mut self, drain: DrainSettings) {
@@ -36,13 +39,15 @@ impl Running {
     }
 
     /// Leaves everything new to the process that has taken over, and finishes what this one has begun: each response asks
-    /// its client to connect again, and tunnels go on until `patience` is over.
+    /// its client to connect again, and tunnels go on until `patience` is over. Validation runs are cancelled and torn down.
     pub fn leave(mut self, successor: Successor, patience: Millis) {
         self.held = Arc::default();
         self.admin_listener.abort();
         raise(&self.counters.process.draining, true);
-        self.runs.close();
         self.end.send_replace(ShutdownSignal::HandedOver { patience });
+        if self.runs.close() {
+            self.taken_down(DrainSettings { patience: TEARDOWN, delay: Millis::ZERO });
+        }
         for worker in self.workers.drain(..) {
             let _ = worker.join();
         }

@@ -29,17 +29,26 @@ pub enum FromOld {
         /// As the file has it: with port 0 for any.
         asked: SocketAddr,
     },
-    /// These were all sockets. The clock shows this now.
-    Sockets {
-        #[serde(default)]
-        clock: Millis,
-    },
+    /// These were all sockets.
+    Sockets(RunningProcess),
     /// The state is nobody's now.
     Yours(HandedKnowledge),
     /// What was counted since, by requests that were under way.
     Rest(CountedSoFar),
     /// Comes with the line to an earlier process that still finishes requests.
     Earlier,
+}
+
+/// The process that is to be replaced.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct RunningProcess {
+    pub process: u32,
+    pub version: String,
+    /// What its clock shows now.
+    pub clock: Millis,
+    /// Who wants it replaced.
+    pub asked_by: String,
 }
 
 /// What a process knows beside its state.

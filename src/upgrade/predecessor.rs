@@ -9,14 +9,14 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::{Context, bail};
-use judgement::rollout::HandedWatch;
+use judgement::rollout::{AnnouncementLevel, AuditRemark, ChangeKind, HandedWatch};
 use memory::clock;
 use memory::counters::Counters;
 
 use crate::upgrade::OpenSockets;
 use crate::upgrade::earlier::EarlierProcesses;
 use crate::upgrade::line::Line;
-use crate::upgrade::messages::{FromNew, FromOld};
+use crate::upgrade::messages::{FromNew, FromOld, RunningProcess};
 
 /// The running process answers within this time: it writes its journal in between.
 const PATIENCE: Duration = Duration::from_secs(30);
@@ -25,6 +25,7 @@ const PATIENCE: Duration = Duration::from_secs(30);
 #[derive(Debug)]
 pub struct Predecessor {
     line: Line,
+    process: RunningProcess,
 }
 
 impl Predecessor {
@@ -42,13 +43,22 @@ impl Predecessor {
                 (FromOld::Socket { purpose, asked }, Some(socket)) => {
                     sockets.add(purpose, asked, TcpListener::from(socket))?;
                 }
-                (FromOld::Sockets { clock }, _) => {
-                    clock::go_on_from(clock);
-                    return Ok((Predecessor { line }, sockets));
+                (FromOld::Sockets(process), _) => {
+                    clock::go_on_from(process.clock);
+                    return Ok((Predecessor { line, process }, sockets));
                 }
                 _ => bail!(nobody),
             }
         }
+    }
+
+    /// What the journal says of it, once this process serves.
+    pub fn remark(&self) -> AuditRemark {
+        let RunningProcess { process, version, asked_by, .. } = &self.process;
+        let (own, own_version) = (std::process::id(), env!("CARGO_PKG_VERSION"));
+        let why =
+            format!("process {own} of version {own_version} took the place of process {process} of version {version}");
+        upgrade_remark(asked_by.clone(), why, None)
     }
 
     /// Asks for the state, and waits until it is nobody's. What the running process has counted is counted here too. Returns
@@ -87,4 +97,9 @@ impl Predecessor {
         // If it does not hear it, it sees that this process ends.
         let _ = self.line.send(&FromNew::Refused { why });
     }
+}
+
+/// An entry of the journal about an upgrade.
+pub fn upgrade_remark(who: String, why: String, announced: Option<AnnouncementLevel>) -> AuditRemark {
+    AuditRemark { kind: ChangeKind::Upgrade, service: String::new(), who, from: None, why, announced }
 }

@@ -3,13 +3,13 @@
 use std::net::{SocketAddr, TcpListener};
 use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::net::UnixStream;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
 use std::sync::Arc;
 use std::time::Duration;
 
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
-use rustix::process::{Pid, PidfdFlags, pidfd_open};
+use rustix::process::{Pid, PidfdFlags, Signal, kill_process, pidfd_open};
 
 use memory::clock;
 use memory::counters::{CountedSoFar, Counters};
@@ -18,7 +18,7 @@ use sidecar::{SidecarHandle, Suspension};
 use crate::upgrade::SocketPurpose;
 use crate::upgrade::earlier::EarlierProcesses;
 use crate::upgrade::line::Line;
-use crate::upgrade::messages::{FromNew, FromOld, HandedKnowledge};
+use crate::upgrade::messages::{FromNew, FromOld, HandedKnowledge, RunningProcess};
 
 /// The new process reads its files and resolves the names of origins in this time.
 const PREPARE: Duration = Duration::from_secs(30);
@@ -74,12 +74,19 @@ pub struct Successor {
     counted: CountedSoFar,
 }
 
-/// Starts `binary` with this process's own arguments, and gives it everything.
+/// What is to be started, and who wants it.
+#[derive(Clone, Debug)]
+pub struct UpgradeOrder {
+    pub binary: PathBuf,
+    pub asked_by: String,
+}
+
+/// Starts another process with this process's own arguments, and gives it everything.
 ///
 /// # Errors
 /// It did not come up. Nothing has changed.
 pub fn start_successor(
-    binary: &Path,
+    order: &UpgradeOrder,
     sockets: &[HeldSocket],
     sidecar: &SidecarHandle,
     counters: &Arc<Counters>,
@@ -87,7 +94,8 @@ pub fn start_successor(
     if std::process::id() == 1 {
         return Err(UpgradeError::FirstProcess);
     }
-    let cannot_start = |error| UpgradeError::CannotStart { binary: binary.to_owned(), error };
+    let UpgradeOrder { binary, asked_by } = order;
+    let cannot_start = |error| UpgradeError::CannotStart { binary: binary.clone(), error };
     let (ours, theirs) = UnixStream::pair().map_err(cannot_start)?;
     let arguments = std::env::args_os().skip(1).filter(|argument| argument != TAKE_OVER);
     let started = Command::new(binary)
@@ -98,7 +106,7 @@ pub fn start_successor(
         .env_remove("WATCHDOG_PID")
         .spawn();
     let mut applicant = Applicant { line: Line::new(ours), child: started.map_err(cannot_start)? };
-    let done = applicant.install(sockets, sidecar, counters);
+    let done = applicant.install(asked_by, sockets, sidecar, counters);
     match done {
         Ok((version, counted)) => {
             let Applicant { line, child } = applicant;
@@ -129,6 +137,7 @@ type Failure = (Option<Suspension>, UpgradeError);
 impl Applicant {
     fn install(
         &mut self,
+        asked_by: &str,
         sockets: &[HeldSocket],
         sidecar: &SidecarHandle,
         counters: &Arc<Counters>,
@@ -138,7 +147,13 @@ impl Applicant {
             let message = FromOld::Socket { purpose: *purpose, asked: *asked };
             self.line.send_with(&message, Some(socket.as_fd())).map_err(gone)?;
         }
-        self.line.send(&FromOld::Sockets { clock: clock::now() }).map_err(gone)?;
+        let running = RunningProcess {
+            process: std::process::id(),
+            version: env!("CARGO_PKG_VERSION").to_owned(),
+            clock: clock::now(),
+            asked_by: asked_by.to_owned(),
+        };
+        self.line.send(&FromOld::Sockets(running)).map_err(gone)?;
         match self.answer(PREPARE, "was not prepared within 30s") {
             Ok(FromNew::Prepared) => {}
             Ok(other) => return Err((None, unexpected(other))),
@@ -197,6 +212,13 @@ fn unexpected(said: FromNew) -> UpgradeError {
 }
 
 impl Successor {
+    /// Tells it to end as this process was told to.
+    pub fn end(&self, signal: Signal) {
+        let process = i32::try_from(self.process).ok().and_then(Pid::from_raw);
+        // If it has ended already, that is what is wanted.
+        let _ = process.map(|process| kill_process(process, signal));
+    }
+
     /// Tells it what was counted here since it took over, and who still has something to tell.
     pub fn tell_rest(mut self, counters: &Counters, earlier: EarlierProcesses) {
         let earlier = earlier.pass_on();

@@ -320,6 +320,8 @@ pub enum ChangeKind {
     Refused,
     /// A token was used for the first time since startup.
     Token,
+    /// Another process took this one's place, or did not come up.
+    Upgrade,
 }
 
 impl ChangeKind {
