@@ -3,6 +3,7 @@
 mod candidate_checks;
 mod figure_answers;
 mod file_changes;
+mod main_reload;
 mod outside_figures;
 mod reload;
 mod rollout_gates;
@@ -16,7 +17,8 @@ use std::sync::Arc;
 use std::thread::JoinHandle;
 
 use anyhow::Context;
-use tokio::runtime::{Builder, Runtime};
+use parking_lot::Mutex;
+use tokio::runtime::{Builder, Handle, Runtime};
 use tokio::sync::{mpsc, watch};
 use tokio::task::AbortHandle;
 
@@ -29,6 +31,7 @@ use crate::mirror::{self, AS_BUILT, MirrorBoard};
 use crate::runs::Runs;
 use crate::serve::candidate_checks::PreflightContext;
 use crate::serve::file_changes::LoadedFile;
+use crate::serve::main_reload::ReloadBase;
 use crate::serve::reload::{Reloader, resolve};
 use crate::serve::silent_sides::ActiveSides;
 use crate::upgrade::{
@@ -36,7 +39,7 @@ use crate::upgrade::{
     start_successor,
 };
 use config::watch::{FileStamps, FileWatch};
-use config::{self, MainConfig, OwnListeners, RoutingConfig, RoutingContext};
+use config::{self, MainConfig, OwnListeners, RoutingConfig, RoutingContext, TlsListener};
 use health::{self, HealthBoard};
 use judgement::rollout::gates::GateRequest;
 use judgement::rollout::{HandedWatch, MetricRequest, PreflightRequest, ProbeRequest, SuiteRun};
@@ -48,7 +51,10 @@ use relay::origin::OriginResolver;
 use relay::proxy::Proxy;
 use relay::proxy::connection_limits::ConnectionLimits;
 use relay::proxy::descriptors::DescriptorBudget;
-use relay::proxy::listen::{ListenerContext, ShutdownSignal, WorkerListener, bind, bind_more, start_worker};
+use relay::proxy::listen::{
+    ListenerContext, ShutdownSignal, WorkerGeneration, WorkerListener, WorkerThread, bind, bind_more, start_worker,
+};
+use relay::proxy::mirror::CopyQueue;
 use relay::proxy::request_limits::RequestLimits;
 use relay::proxy::tls::{CertificateWatcher, CurrentTls};
 use sidecar::journal::{Journal, NamedSnapshots};
@@ -80,17 +86,21 @@ pub struct Running {
     pub counters: Arc<Counters>,
     access: Option<access::AccessLogger>,
     /// Declared after `access`, because it finishes once nobody can write any more.
-    access_writer: Option<access::AccessLogWriter>,
+    access_writers: Vec<access::AccessLogWriter>,
     announcer: Option<Notifier>,
     reload: mpsc::Sender<()>,
     end: watch::Sender<ShutdownSignal>,
-    workers: Vec<JoinHandle<()>>,
+    workers: Vec<WorkerThread>,
     sidecar_thread: Option<JoinHandle<()>>,
     runtimes: Vec<Runtime>,
     /// Every listening socket once more, for the process that takes this one's place.
     held: Arc<Vec<HeldSocket>>,
-    admin_listener: AbortHandle,
+    admin_listener: AdminListener,
     earlier: EarlierProcesses,
+    /// The main file that is in force.
+    pub settings: MainConfig,
+    /// What a changed main file builds on.
+    base: ReloadBase,
 }
 
 /// Starts everything. Nothing listens before the state is restored and the routing file is in force.
@@ -148,18 +158,23 @@ pub fn start_with(
         keep_snapshots: settings.validation.snapshots,
     });
     let (reload, reloads) = mpsc::channel(1);
-    let reloader = Reloader::new(settings, sockets.listeners(), resolver, &sidecar, (&counters, &health));
+    let own_listeners = Arc::new(Mutex::new(sockets.listeners()));
+    let reloader = Reloader::new(settings, own_listeners.clone(), resolver, &sidecar, (&counters, &health));
     runtime.spawn(reloader.run(loaded, FileWatch::from(files), reloads, changes_asked));
     let Sockets { of_workers, addresses, tls_addresses, admin, admin_address, held } = sockets;
-    let admin_listener = listen_for_admin(&runtime, admin, settings, api, keyring)?;
-    let (end, ending) = watch::channel(ShutdownSignal::NotYet);
-    let certificates = certificates(&runtime, settings, &counters)?;
-    let proxy = |shard| Proxy::new(shard, published.clone(), counters.clone(), sidecar.clone(), settings);
-    let proxy = |shard| proxy(shard).with_access_log(access.clone()).with_mirror(copies.clone());
-    let (shared, has_room) = shared(settings, &counters, ending);
-    let workers = start_workers(of_workers, &certificates, proxy, &shared)?;
+    runtime.spawn(api.recent_traffic.clone().keep());
+    runtime.spawn(api.hourly_traffic.clone().keep());
+    let admin_listener = listen_for_admin(runtime.handle(), admin, settings, api.clone(), keyring)?;
+    let (end, _) = watch::channel(ShutdownSignal::NotYet);
+    let (certificates, currents) = certificates(settings, &counters)?;
+    let front = Front { settings, certificates: &currents, access: access.as_ref(), copies: copies.as_ref() };
+    let (shared, replaced, has_room) = shared(settings, &counters, end.subscribe());
+    let workers = start_workers(front.generations(of_workers, (&published, &counters, &sidecar), &shared))?;
+    let keepers = certificates.into_iter().map(|watcher| runtime.spawn(watcher.keep()).abort_handle()).collect();
     raise(&counters.process.ready, has_room);
     Ok(Running {
+        settings: settings.clone(),
+        base: ReloadBase { api, copies, own_listeners, replaced, keepers },
         addresses,
         tls_addresses,
         admin: admin_address,
@@ -170,7 +185,7 @@ pub fn start_with(
         health,
         counters,
         access,
-        access_writer,
+        access_writers: access_writer.into_iter().collect(),
         announcer,
         runs,
         mirror,
@@ -404,7 +419,8 @@ fn shared(
     settings: &MainConfig,
     counters: &Arc<Counters>,
     end: watch::Receiver<ShutdownSignal>,
-) -> (ListenerContext, bool) {
+) -> (ListenerContext, watch::Sender<bool>, bool) {
+    let (replaced, replacing) = watch::channel(false);
     let budget = DescriptorBudget::of_process(&settings.limits);
     let (limits, trusted) = (&settings.limits, &settings.trusted_proxies);
     let connection_limits = ConnectionLimits::new(budget.connections, limits, trusted, counters.clone());
@@ -413,38 +429,56 @@ fn shared(
         connection_limits: Arc::new(connection_limits),
         request_limits: Arc::new(request_limits),
         end,
+        replaced: replacing,
     };
-    (context, has_enough_descriptors(&budget))
+    (context, replaced, has_enough_descriptors(&budget))
 }
 
-/// Starts a worker for each set of sockets, plain and TLS.
-fn start_workers(
-    sockets: Vec<WorkerSockets>,
-    certificates: &[CurrentTls],
-    proxy: impl Fn(Shard) -> Proxy,
-    shared: &ListenerContext,
-) -> anyhow::Result<Vec<JoinHandle<()>>> {
-    let mut workers = Vec::new();
-    for (at, WorkerSockets { plain, tls }) in sockets.into_iter().enumerate() {
-        let plain = plain.into_iter().map(|socket| WorkerListener { socket, tls: None });
-        let tls =
-            tls.into_iter().map(|(place, socket)| WorkerListener { socket, tls: certificates.get(place).cloned() });
-        let listeners = plain.chain(tls).collect();
-        workers.push(start_worker(format!("worker {at}"), proxy(Shard(at)), listeners, shared.clone())?);
-    }
-    Ok(workers)
+/// What clients meet, as the main file has it.
+struct Front<'a> {
+    settings: &'a MainConfig,
+    certificates: &'a [CurrentTls],
+    access: Option<&'a access::AccessLogger>,
+    copies: Option<&'a CopyQueue>,
 }
 
-/// The certificates of the TLS listeners, and the tasks that reload them from their files.
-fn certificates(runtime: &Runtime, settings: &MainConfig, counters: &Arc<Counters>) -> anyhow::Result<Vec<CurrentTls>> {
-    let mut currents = Vec::new();
-    for listener in &settings.tls {
-        let (watcher, current) = CertificateWatcher::open(listener, counters.clone())
-            .map_err(|why| anyhow::anyhow!("cannot listen with TLS on {}: {why}", listener.listen))?;
-        runtime.spawn(watcher.keep());
-        currents.push(current);
+impl Front<'_> {
+    /// What each worker works with, by its sockets, plain and TLS.
+    fn generations(
+        &self,
+        sockets: Vec<WorkerSockets>,
+        (published, counters, sidecar): (&SnapshotReader, &Arc<Counters>, &SidecarHandle),
+        shared: &ListenerContext,
+    ) -> Vec<WorkerGeneration> {
+        let of = |(at, WorkerSockets { plain, tls }): (usize, WorkerSockets)| {
+            let plain = plain.into_iter().map(|socket| WorkerListener { socket, tls: None });
+            let current = |place: usize| self.certificates.get(place).cloned();
+            let tls = tls.into_iter().map(|(place, socket)| WorkerListener { socket, tls: current(place) });
+            let (counters, sidecar) = (counters.clone(), sidecar.clone());
+            let proxy = Proxy::new(Shard(at), published.clone(), counters, sidecar, self.settings)
+                .with_access_log(self.access.cloned())
+                .with_mirror(self.copies.cloned());
+            WorkerGeneration { proxy, listeners: plain.chain(tls).collect(), shared: shared.clone() }
+        };
+        sockets.into_iter().enumerate().map(of).collect()
     }
-    Ok(currents)
+}
+
+fn start_workers(generations: Vec<WorkerGeneration>) -> anyhow::Result<Vec<WorkerThread>> {
+    let workers = generations.into_iter().enumerate();
+    Ok(workers.map(|(at, first)| start_worker(format!("worker {at}"), first)).collect::<std::io::Result<_>>()?)
+}
+
+/// The certificates of the TLS listeners, and what reloads them from their files.
+fn certificates(
+    settings: &MainConfig,
+    counters: &Arc<Counters>,
+) -> anyhow::Result<(Vec<CertificateWatcher>, Vec<CurrentTls>)> {
+    let open = |listener: &TlsListener| {
+        CertificateWatcher::open(listener, counters.clone())
+            .map_err(|why| anyhow::anyhow!("cannot listen with TLS on {}: {why}", listener.listen))
+    };
+    settings.tls.iter().map(open).collect()
 }
 
 fn open_access_log(
@@ -459,23 +493,40 @@ fn open_access_log(
     })
 }
 
+/// The task that listens for the admin API, until this is dropped.
+#[derive(Debug)]
+struct AdminListener {
+    leaving: watch::Sender<bool>,
+    certificate: Option<AbortHandle>,
+}
+
+impl AdminListener {
+    /// Accepts no more, and ends what is there.
+    fn leave(&self) {
+        self.leaving.send_replace(true);
+    }
+}
+
+impl Drop for AdminListener {
+    fn drop(&mut self) {
+        self.leave();
+        self.certificate.iter().for_each(AbortHandle::abort);
+    }
+}
+
 fn listen_for_admin(
-    runtime: &Runtime,
+    runtime: &Handle,
     socket: TcpListener,
     settings: &MainConfig,
     api: Api,
     keyring: Keyring,
-) -> anyhow::Result<AbortHandle> {
+) -> anyhow::Result<AdminListener> {
     let address = socket.local_addr()?;
-    let tls = match &settings.admin_access.tls {
-        None => None,
-        Some(listener) => {
-            let (keeper, current) = CertificateWatcher::open(listener, api.counters.clone())
-                .map_err(|why| anyhow::anyhow!("cannot listen with TLS on {address} for the admin API: {why}"))?;
-            runtime.spawn(keeper.keep());
-            Some(current)
-        }
-    };
+    let tls = settings.admin_access.tls.as_ref().map(|listener| {
+        CertificateWatcher::open(listener, api.counters.clone())
+            .map_err(|why| anyhow::anyhow!("cannot listen with TLS on {address} for the admin API: {why}"))
+    });
+    let (keeper, tls) = tls.transpose()?.unzip();
     if !address.ip().is_loopback() && tls.is_none() {
         tracing::warn!(%address, "the admin API listens outside loopback without TLS: tokens can be read in transit");
     }
@@ -483,10 +534,10 @@ fn listen_for_admin(
     let _in_runtime = runtime.enter();
     let listener = tokio::net::TcpListener::from_std(socket)?;
     let authenticator = Authenticator::new(keyring, &settings.admin_access, address, api.sidecar.clone());
-    runtime.spawn(api.recent_traffic.clone().keep());
-    runtime.spawn(api.hourly_traffic.clone().keep());
-    let serving = runtime.spawn(admin::listen::serve(listener, tls, admin::app(api, authenticator)));
-    Ok(serving.abort_handle())
+    let (leaving, leave) = watch::channel(false);
+    runtime.spawn(admin::listen::serve(listener, tls, admin::app(api, authenticator), leave));
+    let certificate = keeper.map(|keeper| runtime.spawn(keeper.keep()).abort_handle());
+    Ok(AdminListener { leaving, certificate })
 }
 
 impl Running {
@@ -528,7 +579,7 @@ impl Drop for Running {
         if !self.workers.is_empty() {
             self.end.send_replace(ShutdownSignal::Now);
             for worker in self.workers.drain(..) {
-                let _ = worker.join();
+                worker.join();
             }
         }
         if let Some(announcer) = self.announcer.take() {
@@ -537,7 +588,7 @@ impl Drop for Running {
         self.runtimes.drain(..).for_each(Runtime::shutdown_background);
         // The workers have released it: this was the last handle that could write, so the writer finishes.
         drop(self.access.take());
-        drop(self.access_writer.take());
+        self.access_writers.clear();
         // Last: the journal is written when the sidecar releases it.
         self.sidecar.end();
         if let Some(thread) = self.sidecar_thread.take() {

@@ -16,6 +16,7 @@ use crate::service_manager;
 use crate::upgrade::door::{UpgradeAnswer, UpgradeCaller, UpgradeDoor, UpgradeRequest};
 use crate::upgrade::{OpenSockets, Predecessor, Successor, UpgradeError, UpgradeOrder, upgrade_remark};
 use config::MainConfig;
+use config::watch::{FileStamps, FileWatch, INTERVAL};
 use judgement::rollout::AnnouncementLevel;
 use judgement::time::Millis;
 use relay::proxy::listen::{DrainSettings, ShutdownSignal};
@@ -42,7 +43,8 @@ pub fn run(path: &Path, log_json: bool, take_over: bool) -> anyhow::Result<Exit>
     };
     // Before its file is replaced by that of a new version.
     let binary = std::env::current_exe().context("cannot tell which program this is")?;
-    let (settings, running) = match take_over {
+    let seen = FileStamps::at(path);
+    let mut running = match take_over {
         false => started(path, OpenSockets::of_service_manager()?, None)?,
         true => in_place_of_another(path)?,
     };
@@ -55,20 +57,23 @@ pub fn run(path: &Path, log_json: bool, take_over: bool) -> anyhow::Result<Exit>
     for address in &running.tls_addresses {
         tracing::info!(%address, "listening with TLS");
     }
+    let settings = &running.settings;
     tracing::info!(admin = %running.admin, routing = %settings.routing.display(), state = %settings.state.display(), "ready");
     service_manager::tell_ready();
     let ending = runtime.block_on(async {
-        let door = UpgradeDoor::open(&settings.state);
+        let door = UpgradeDoor::open(&running.settings.state);
         let door = door.inspect_err(|error| tracing::warn!(%error, "`cutover upgrade` cannot ask; SIGUSR2 can")).ok();
+        let counters = running.counters.clone();
+        let main = MainFile { path, watch: FileWatch::from(seen) };
         tokio::select! {
-            ending = signals.until_the_end(&running, door, &binary) => ending,
-            never = service_manager::keep_watchdog(&running.counters) => match never {},
+            ending = signals.until_the_end(&mut running, door, &binary, main) => ending,
+            never = service_manager::keep_watchdog(&counters) => match never {},
         }
     });
     match &ending {
         Ending::Drain => {
             service_manager::tell_stopping();
-            tracing::info!(drain = %settings.drain, "SIGTERM: finishing requests in flight");
+            tracing::info!(drain = %running.settings.drain, "SIGTERM: finishing requests in flight");
         }
         Ending::Interrupt => tracing::info!("SIGINT: exiting at once"),
         Ending::Replaced(successor) => {
@@ -89,8 +94,14 @@ pub fn run(path: &Path, log_json: bool, take_over: bool) -> anyhow::Result<Exit>
         });
     });
     match ending {
-        Ending::Drain => running.drain(DrainSettings { patience: settings.drain, delay: settings.drain_delay }),
-        Ending::Interrupt => running.interrupt(settings.drain.min(TEARDOWN)),
+        Ending::Drain => {
+            let MainConfig { drain, drain_delay, .. } = running.settings;
+            running.drain(DrainSettings { patience: drain, delay: drain_delay });
+        }
+        Ending::Interrupt => {
+            let patience = running.settings.drain.min(TEARDOWN);
+            running.interrupt(patience);
+        }
         Ending::Replaced(successor) => running.leave(successor, AFTER_UPGRADE),
     }
     drop(impatient);
@@ -98,19 +109,18 @@ pub fn run(path: &Path, log_json: bool, take_over: bool) -> anyhow::Result<Exit>
     Ok(Exit::Ok)
 }
 
-fn started(path: &Path, open: OpenSockets, before: Option<&mut Predecessor>) -> anyhow::Result<(MainConfig, Running)> {
+fn started(path: &Path, open: OpenSockets, before: Option<&mut Predecessor>) -> anyhow::Result<Running> {
     let settings = config::load_main_with_certificates(path)?;
-    let running = serve::start_with(&settings, open, before)?;
-    Ok((settings, running))
+    serve::start_with(&settings, open, before)
 }
 
 /// Starts with everything that the process at standard input has, or tells it why not.
-fn in_place_of_another(path: &Path) -> anyhow::Result<(MainConfig, Running)> {
+fn in_place_of_another(path: &Path) -> anyhow::Result<Running> {
     let (mut before, open) = Predecessor::meet()?;
     match started(path, open, Some(&mut before)) {
-        Ok((settings, mut running)) => {
+        Ok(mut running) => {
             running.take_over(before)?;
-            Ok((settings, running))
+            Ok(running)
         }
         Err(error) => {
             before.refuse(&error);
@@ -125,6 +135,22 @@ struct Signals {
     hup: Signal,
     usr1: Signal,
     usr2: Signal,
+}
+
+/// `cutover.toml`, which takes effect when it is saved.
+struct MainFile<'p> {
+    path: &'p Path,
+    watch: FileWatch,
+}
+
+impl MainFile<'_> {
+    fn has_changed(&mut self) -> bool {
+        self.watch.has_changed(FileStamps::at(self.path))
+    }
+
+    fn reload(&self, running: &mut Running) {
+        running.reload_main(config::load_main_with_certificates(self.path));
+    }
 }
 
 /// An upgrade that is under way, and who waits for it.
@@ -146,15 +172,30 @@ impl Signals {
         })
     }
 
-    async fn until_the_end(&mut self, running: &Running, door: Option<UpgradeDoor>, binary: &Path) -> Ending {
+    async fn until_the_end(
+        &mut self,
+        running: &mut Running,
+        door: Option<UpgradeDoor>,
+        binary: &Path,
+        mut main: MainFile<'_>,
+    ) -> Ending {
         let mut upgrading: Option<Upgrading> = None;
         loop {
             let (request, caller) = tokio::select! {
                 _ = self.term.recv() => return drain_or_pass_on(upgrading).await,
                 _ = self.int.recv() => return Ending::Interrupt,
                 _ = self.hup.recv() => {
+                    service_manager::tell_reloading();
                     running.reopen_access_log();
                     running.reload();
+                    main.reload(running);
+                    service_manager::tell_ready();
+                    continue;
+                }
+                () = tokio::time::sleep(INTERVAL) => {
+                    if main.has_changed() {
+                        main.reload(running);
+                    }
                     continue;
                 }
                 // As in nginx. Without a handler, the process would end.

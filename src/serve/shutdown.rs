@@ -34,7 +34,7 @@ impl Running {
             self.end.send_replace(ShutdownSignal::Drain(drain));
         }
         for worker in self.workers.drain(..) {
-            let _ = worker.join();
+            worker.join();
         }
     }
 
@@ -42,14 +42,14 @@ impl Running {
     /// its client to connect again, and tunnels go on until `patience` is over. Validation runs are cancelled and torn down.
     pub fn leave(mut self, successor: Successor, patience: Millis) {
         self.held = Arc::default();
-        self.admin_listener.abort();
+        self.admin_listener.leave();
         raise(&self.counters.process.draining, true);
         self.end.send_replace(ShutdownSignal::HandedOver { patience });
         if self.runs.close() {
             self.taken_down(DrainSettings { patience: TEARDOWN, delay: Millis::ZERO });
         }
         for worker in self.workers.drain(..) {
-            let _ = worker.join();
+            worker.join();
         }
         successor.tell_rest(&self.counters, std::mem::take(&mut self.earlier));
     }

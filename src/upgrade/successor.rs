@@ -15,10 +15,10 @@ use memory::clock;
 use memory::counters::{CountedSoFar, Counters};
 use sidecar::{SidecarHandle, Suspension};
 
-use crate::upgrade::SocketPurpose;
 use crate::upgrade::earlier::EarlierProcesses;
 use crate::upgrade::line::Line;
 use crate::upgrade::messages::{FromNew, FromOld, HandedKnowledge, RunningProcess};
+use crate::upgrade::{OpenSockets, SocketPurpose};
 
 /// The new process reads its files and resolves the names of origins in this time.
 const PREPARE: Duration = Duration::from_secs(30);
@@ -38,6 +38,14 @@ pub struct HeldSocket {
 }
 
 impl HeldSocket {
+    /// Opens it once more for what else is to listen here.
+    ///
+    /// # Errors
+    /// Too many files are open.
+    pub fn lend(&self, open: &mut OpenSockets) -> std::io::Result<()> {
+        open.add(self.purpose, self.asked, TcpListener::from(self.socket.try_clone()?))
+    }
+
     /// # Errors
     /// Too many files are open.
     pub fn of(purpose: SocketPurpose, asked: SocketAddr, socket: &TcpListener) -> std::io::Result<HeldSocket> {
