@@ -12,7 +12,9 @@ mod silent_sides;
 mod validation_runs;
 
 use std::collections::BTreeMap;
+use std::fs::File;
 use std::net::{SocketAddr, TcpListener};
+use std::path::Path;
 use std::sync::Arc;
 use std::thread::JoinHandle;
 
@@ -341,6 +343,7 @@ impl Restored {
     }
 
     fn open(settings: &MainConfig, counters: &Arc<Counters>, admin: SocketAddr) -> anyhow::Result<Restored> {
+        may_keep(&settings.state)?;
         let started = Journal::start_with_retention(&settings.state, settings.keep, counters.clone());
         let (journal, restored) = started.with_context(|| {
             format!("cannot open the state {}; move it away to start without it", settings.state.display())
@@ -362,6 +365,23 @@ impl Restored {
             .with_gates(to_gates);
         let others = OutsideQuestions { figures, gates };
         Ok(Restored { sidecar, published, snapshots, keyring, local_token, preflights, suite_runs, probes, others })
+    }
+}
+
+/// A state that could never be kept is no promise to make. A full disk may have room later.
+fn may_keep(state: &Path) -> anyhow::Result<()> {
+    use std::io::ErrorKind::{PermissionDenied, ReadOnlyFilesystem};
+    if state.exists() {
+        return Ok(());
+    }
+    let trial = sidecar::journal::beside(state, ".trial");
+    let made = File::options().write(true).create_new(true).open(&trial);
+    let _ = std::fs::remove_file(&trial);
+    match made {
+        Err(error) if matches!(error.kind(), PermissionDenied | ReadOnlyFilesystem) => Err(error).with_context(|| {
+            format!("cannot create the state {}; let this user write to its folder, or set state.path", state.display())
+        }),
+        _ => Ok(()),
     }
 }
 
@@ -583,7 +603,8 @@ fn listen_for_admin(
     let listener = tokio::net::TcpListener::from_std(socket)?;
     let authenticator = Authenticator::new(keyring, &settings.admin_access, address, api.sidecar.clone());
     let (leaving, leave) = watch::channel(false);
-    runtime.spawn(admin::listen::serve(listener, tls, admin::app(api, authenticator), leave));
+    let counters = api.counters.clone();
+    runtime.spawn(admin::listen::serve(listener, tls, admin::app(api, authenticator), counters, leave));
     let certificate = keeper.map(|keeper| runtime.spawn(keeper.keep()).abort_handle());
     Ok(AdminListener { leaving, certificate })
 }

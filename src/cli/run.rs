@@ -3,6 +3,7 @@
 //! SIGTERM drains, SIGINT exits at once except for the teardown of validation runs (a second signal ends that too), SIGHUP
 //! reloads the routing file and reopens the access log, and SIGUSR2 upgrades as `cutover upgrade` does.
 
+use std::io::IsTerminal;
 use std::path::{Path, PathBuf};
 
 use anyhow::Context;
@@ -313,17 +314,22 @@ fn in_one_line(error: &str) -> String {
     }
 }
 
-/// Shows a new token once.
+/// Shows a new token once, to a person. What is no terminal is stored, and secrets must not be stored with it.
 fn show_token(local: &LocalToken, log_json: bool) {
-    // JSON logs are stored, and secrets must not be stored with them.
-    if log_json {
-        tracing::info!(path = %local.path.display(), "created a token for the admin API");
-    } else {
-        let place = match local.stored {
-            true => format!("kept in {}", local.path.display()),
-            false => "which is valid until this process exits".to_owned(),
-        };
-        crate::cli::output::complain!("cutover: created a token for the admin API, {place}:");
-        crate::cli::output::complain!("{}", local.secret.text());
+    let path = local.path.display();
+    match (std::io::stderr().is_terminal() && !log_json, local.stored) {
+        (true, true) => {
+            crate::cli::output::complain!("cutover: created a token for the admin API, kept in {path}:");
+            crate::cli::output::complain!("{}", local.secret.text());
+        }
+        (true, false) => {
+            let until = "which is valid until this process exits";
+            crate::cli::output::complain!("cutover: created a token for the admin API, {until}:");
+            crate::cli::output::complain!("{}", local.secret.text());
+        }
+        (false, true) => tracing::info!(%path, "created a token for the admin API"),
+        (false, false) => {
+            tracing::error!(%path, "the admin API has a token that nobody knows, because it cannot be written: make room and restart");
+        }
     }
 }
