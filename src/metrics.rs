@@ -7,6 +7,7 @@ mod guard;
 mod health;
 mod mirror;
 mod notices;
+mod own_answers;
 mod suites;
 
 use std::collections::{HashMap, HashSet};
@@ -54,6 +55,7 @@ fn process() -> Vec<MetricFamily> {
 pub fn collect(counters: &Counters, snapshot: &RoutingSnapshot) -> Vec<Family> {
     let mut families = of_routes(counters, snapshot);
     families.push(of_pages(snapshot));
+    families.push(own_answers::of_own_answers(snapshot));
     families.extend(of_services(counters, snapshot));
     families.extend(guard::of_guard(counters));
     families.extend(guard::of_gates(counters));

@@ -17,6 +17,7 @@ mod origin;
 mod over;
 mod preset;
 mod rollout;
+mod route_terms;
 mod rule;
 mod service;
 mod skew;

@@ -10,6 +10,7 @@ mod metric;
 mod mirror;
 mod notify;
 mod rollout;
+mod route_terms;
 pub mod schema;
 mod service;
 mod suite;
@@ -31,6 +32,7 @@ pub use metric::{CompareFile, MetricFile};
 pub use mirror::MirrorFile;
 pub use notify::{NotifyFile, NotifyKind};
 pub use rollout::{RolloutFile, StepFile};
+pub use route_terms::RedirectFile;
 pub use service::{
     EnvironmentFile, Failover, GuardFile, Http2Choice, PathFile, PresetName, RouteFile, RuleFile, RuleTargetWord,
     SameSite, ServiceFile, SkewFile, SplitFile, StickyFile, StickyTable, TimeoutsFile, TriggerFile, ValueFile,

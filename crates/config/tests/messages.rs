@@ -77,6 +77,43 @@ fn routing_files() -> Vec<(&'static str, String)> {
             split("sticky = { cookie = \"c\", domain = \"shop.test\" }")
                 .replace("[service.shop]\n", "[service.shop]\nhosts = [\"*.shop.test\", \"notshop.test\"]\n"),
         ),
+        (
+            "a redirect to itself",
+            routing("[[service.shop.route]]", "name = \"a\"\npath = \"/a/*\"\nredirect = { to = \"{path}\" }"),
+        ),
+        (
+            "a redirect to https",
+            routing(
+                "[[service.shop.route]]",
+                "name = \"a\"\npath = \"/*\"\nredirect = { to = \"https://{host}{path}\", status = 300 }",
+            ),
+        ),
+        (
+            "a redirect that is a text",
+            routing("[[service.shop.route]]", "name = \"a\"\npath = \"/a\"\nredirect = \"https://www.test{uri}\""),
+        ),
+        (
+            "a redirect with another's placeholder",
+            routing(
+                "[[service.shop.route]]",
+                "name = \"a\"\npath = \"/a\"\nredirect = { to = \"https://www.test{uri}\" }",
+            ),
+        ),
+        (
+            "a redirect to nowhere",
+            routing("[[service.shop.route]]", "name = \"a\"\npath = \"/a\"\nredirect = { status = 308 }"),
+        ),
+        (
+            "a prefix that is never there",
+            routing("[[service.shop.route]]", "name = \"a\"\npath = \"/a/*\"\nstrip_prefix = \"/b\""),
+        ),
+        (
+            "a prefix with a star",
+            routing(
+                "[[service.shop.route]]",
+                "name = \"a\"\npath = \"/a/*\"\nstrip_prefix = \"/a/*\"\nadd_prefix = \"/\"",
+            ),
+        ),
         ("a version of pages that nothing carries", service("skew = { for = \"12h\" }")),
         ("a version of pages in a header of every client", service("skew = { header = \"host\" }")),
         ("a version of pages in the header of all cookies", service("skew = { header = \"Cookie\" }")),

@@ -14,6 +14,7 @@ mod guard_gauges;
 mod mirror_counters;
 mod notice_counters;
 mod ordinals;
+mod own_answers;
 mod process_counters;
 mod refusal_reasons;
 mod rescue_budget;
@@ -40,6 +41,7 @@ pub use guard_gauges::{FigureGauge, GuardGauges};
 pub use mirror_counters::MirrorCounters;
 pub use notice_counters::NoticeCounters;
 pub use ordinals::OrdinalCounter;
+pub use own_answers::{OwnAnswer, OwnAnswerCounters};
 pub use process_counters::{ProcessCounters, count, is_raised, raise, read, set};
 pub use refusal_reasons::RefusalReason;
 pub use rescue_budget::RescueBudget;
@@ -65,6 +67,8 @@ pub struct Counters {
     keys: Mutex<BTreeMap<String, Arc<DistinctKeys>>>,
     splits: split_counters::SplitRegister,
     mirrored: Mutex<BTreeMap<String, Arc<MirrorCounters>>>,
+    /// By service and route.
+    own_answers: Mutex<BTreeMap<(String, String), Arc<OwnAnswerCounters>>>,
     rollbacks: Mutex<BTreeMap<(String, String), u64>>,
     judged: Mutex<BTreeMap<String, GuardGauges>>,
     certificates: Mutex<BTreeMap<PathBuf, i64>>,
@@ -90,6 +94,7 @@ impl Counters {
             keys: Mutex::default(),
             splits: split_counters::SplitRegister::new(shards),
             mirrored: Mutex::default(),
+            own_answers: Mutex::default(),
             rollbacks: Mutex::default(),
             judged: Mutex::default(),
             certificates: Mutex::default(),
@@ -141,6 +146,17 @@ impl Counters {
     /// The same for every service that was ever loaded.
     pub fn all_mirrored(&self) -> BTreeMap<String, Arc<MirrorCounters>> {
         self.mirrored.lock().clone()
+    }
+
+    /// What a route has answered itself.
+    pub fn own_answers(&self, service: &str, route: &str) -> Arc<OwnAnswerCounters> {
+        let key = (service.to_owned(), route.to_owned());
+        self.own_answers.lock().entry(key).or_default().clone()
+    }
+
+    /// The same for every route that was ever loaded.
+    pub fn all_own_answers(&self) -> BTreeMap<(String, String), Arc<OwnAnswerCounters>> {
+        self.own_answers.lock().clone()
     }
 
     /// Counts a rollback by the name of its reason.

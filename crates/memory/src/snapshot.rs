@@ -7,6 +7,7 @@ mod failure_rules;
 pub mod gate_call;
 pub mod health_check;
 pub mod outside_question;
+mod route_terms;
 pub mod secret_url;
 mod service_terms;
 
@@ -20,7 +21,8 @@ use rustls::ClientConfig;
 use rustls::pki_types::ServerName;
 
 use crate::counters::{
-    DistinctKeys, EndpointLimit, EndpointRest, MirrorCounters, OrdinalCounter, RescueBudget, RouteCounters, SplitTally,
+    DistinctKeys, EndpointLimit, EndpointRest, MirrorCounters, OrdinalCounter, OwnAnswer, OwnAnswerCounters,
+    RescueBudget, RouteCounters, SplitTally,
 };
 use crate::snapshot::gate_call::GateCall;
 use crate::snapshot::health_check::HealthCheck;
@@ -29,6 +31,7 @@ use judgement::time::Millis;
 use judgement::traffic::{DrawSequence, Environment, RouteId, RoutingTable, ServiceId};
 
 pub use failure_rules::{FailureRules, StatusMeaning, StatusSet};
+pub use route_terms::{PathRewrite, RedirectPiece, RedirectTarget, RouteTerms};
 pub use service_terms::{GrpcStatuses, HeaderEdit, HeaderEdits, MirrorTerms, PinCookie, ServiceTerms};
 
 /// Where an environment's requests go, as the file says.
@@ -242,6 +245,8 @@ pub struct ServedService {
     /// In the order of the table's route ids, the service's first one first.
     pub routes: Box<[Arc<RouteCounters>]>,
     pub first_route: u32,
+    /// What the routes have answered themselves, like `routes`.
+    pub own_answers: Box<[Arc<OwnAnswerCounters>]>,
     /// How long after the request's head a rescue may still start; by route, like `routes`.
     pub deadlines: Box<[Millis]>,
     /// What counts as a failure; by route, like `routes`.
@@ -265,6 +270,11 @@ impl ServedService {
 
     pub fn counters(&self, route: RouteId) -> Option<&RouteCounters> {
         self.routes.get(self.place(route)).map(|counters| &**counters)
+    }
+
+    /// Counts what a route has answered itself.
+    pub fn count_own_answer(&self, route: RouteId, answer: OwnAnswer) {
+        self.own_answers.get(self.place(route)).into_iter().for_each(|counters| counters.count(answer));
     }
 
     /// A route's index within the service; `default` is 0.

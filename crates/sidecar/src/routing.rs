@@ -125,6 +125,7 @@ impl CurrentRouting {
                 budget: counters.budget(&name),
                 keys: counters.keys(&name),
                 routes: routes.iter().map(|route| counters.route(&name, route)).collect(),
+                own_answers: routes.iter().map(|route| counters.own_answers(&name, route)).collect(),
                 first_route,
                 deadlines: deadlines.into(),
                 failures: failures.into(),

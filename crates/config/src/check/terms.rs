@@ -2,7 +2,7 @@
 
 use crate::RoutingContext;
 use crate::check::preset::Preset;
-use crate::check::{edits, mirror, size, sticky};
+use crate::check::{edits, mirror, route_terms, size, sticky};
 use crate::file::{At, EnvironmentFile, ServiceFile};
 use crate::read::SourceFile;
 use judgement::time::Millis;
@@ -31,5 +31,6 @@ pub fn check(
             .and_then(|at| at.value.after_rollback.as_ref())
             .map_or(Some(Millis::ZERO), |at| at.value.0),
         mirror: mirror::check(source, file.mirror.as_ref(), context),
+        routes: route_terms::of_routes(source, file),
     }
 }

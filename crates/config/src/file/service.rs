@@ -7,9 +7,10 @@ use serde::de::{Deserializer, Visitor};
 use crate::allowed::AllowedOrigin;
 use crate::file::values::{
     CookieDomain, CookieName, CookiePath, Duration, HeaderField, HostChoice, HostName, Network, OriginUrl, PathPattern,
-    QueryName, RuleMethod, RuleRegex, Share, Size, StatusRange, TriggerLimit, TunnelStay, Version, Whole, Word, one_of,
+    PathPrefix, QueryName, RuleMethod, RuleRegex, Share, Size, StatusRange, TriggerLimit, TunnelStay, Version, Whole,
+    Word, one_of,
 };
-use crate::file::{At, EditsFile, HealthFile, MetricFile, MirrorFile, OneOrMany, RolloutFile};
+use crate::file::{At, EditsFile, HealthFile, MetricFile, MirrorFile, OneOrMany, RedirectFile, RolloutFile};
 use judgement::guard::sample_ratio::SampleRatioAction;
 use judgement::guard::trigger::{Metric, TriggerAction};
 use judgement::traffic::Environment;
@@ -356,6 +357,12 @@ pub struct RouteFile {
     pub request_headers: Option<At<EditsFile>>,
     /// Changes to the response's headers, after the service's.
     pub response_headers: Option<At<EditsFile>>,
+    /// Answer with another address instead of asking an origin: { to = "https://www.example.com{path}", status = 308 }.
+    pub redirect: Option<At<RedirectFile>>,
+    /// Take these segments from the beginning of the path before it is forwarded. Origins read them in X-Forwarded-Prefix.
+    pub strip_prefix: Option<At<PathPrefix>>,
+    /// Put these segments in front of the path before it is forwarded, after `strip_prefix`.
+    pub add_prefix: Option<At<PathPrefix>>,
 }
 
 /// A rule: conditions that must all hold, and where the request goes then.

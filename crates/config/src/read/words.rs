@@ -71,7 +71,7 @@ fn is_date(raw: &str) -> bool {
 }
 
 /// Tables that people write as the one thing that matters in them, and how that is written.
-const TABLES: [(&str, &str); 14] = [
+const TABLES: [(&str, &str); 15] = [
     ("header", "{ name = \"{}\", present = true }"),
     ("cookie", "{ name = \"{}\", present = true }"),
     ("query", "{ name = \"{}\", present = true }"),
@@ -86,6 +86,7 @@ const TABLES: [(&str, &str); 14] = [
     ("proxy", "{ listen = [\"{}\"] }"),
     ("split", "{ weight = {} }"),
     ("rollout", "{ steps = [10, 50, 100] }"),
+    ("redirect", "{ to = \"{}\" }"),
 ];
 
 /// What separates the name of a header, cookie or parameter from its value, as it is sent.

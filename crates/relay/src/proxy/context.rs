@@ -8,8 +8,10 @@ use crate::proxy::routed_request::RoutedRequest;
 use crate::proxy::side::ExchangeSide;
 use crate::proxy::worker::Worker;
 use crate::transport::Transport;
+use judgement::traffic::{FoundRoute, RouteId, ServiceId};
 use memory::clock;
 use memory::counters::RefusalReason;
+use memory::snapshot::SharedSnapshot;
 
 /// What all requests of a client's connection share.
 #[derive(Debug)]
@@ -41,6 +43,20 @@ impl ClientConnection {
     }
 }
 
+/// A service and a route, before an environment is chosen.
+#[derive(Debug)]
+pub struct FoundPlace {
+    pub snapshot: SharedSnapshot,
+    pub service: ServiceId,
+    pub route: RouteId,
+}
+
+impl FoundPlace {
+    pub fn of(snapshot: &SharedSnapshot, found: &FoundRoute<'_>) -> FoundPlace {
+        FoundPlace { snapshot: snapshot.clone(), service: found.service, route: found.route }
+    }
+}
+
 /// One request in progress.
 #[derive(Debug)]
 pub struct RequestContext {
@@ -49,6 +65,8 @@ pub struct RequestContext {
     pub ids: CorrelationIds,
     /// The peer, or the client that trusted proxies name.
     pub client: IpAddr,
+    /// Where it would have gone, if its route has answered it itself.
+    pub found: Option<FoundPlace>,
     /// Set once it is routed.
     pub routed: Option<RoutedRequest>,
     /// Why no origin was asked, or its response cut short.
@@ -67,6 +85,7 @@ impl RequestContext {
             started: clock::micros(),
             ids: CorrelationIds::of(head, connection.trusted, worker.proxy.hop, &worker.ids),
             client: head::client_of(connection.peer, head, &worker.proxy.trusted),
+            found: None,
             routed: None,
             refused: None,
             told: None,

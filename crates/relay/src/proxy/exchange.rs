@@ -1,5 +1,6 @@
 //! One request, from its head to its record: where it goes, the attempts that it takes, and what the client is told.
 
+mod admission;
 mod copy;
 
 use std::future::{Future, poll_fn};
@@ -16,6 +17,7 @@ use crate::origin::connect::HttpVersions;
 use crate::proxy::access_line;
 use crate::proxy::answers::{self, ALLOWED_METHODS, PlainAnswer};
 use crate::proxy::context::{ClientConnection, RequestContext};
+use crate::proxy::exchange::admission::Admission;
 use crate::proxy::passage::{AttemptError, ClientFault, Passage, PassageTerms, RESPONSE_HEAD, Upload, request_framing};
 use crate::proxy::pool::OriginConnection;
 use crate::proxy::routed_request::RoutedRequest;
@@ -53,15 +55,6 @@ pub enum AfterRequest {
     Linger,
     /// It is dropped without a goodbye: the response is not whole.
     CutOff,
-}
-
-/// Where a request goes.
-enum Admission {
-    Forward,
-    /// To another address, by the client.
-    Redirect(String),
-    /// No further: OPTIONS that may not be forwarded.
-    Options,
 }
 
 /// An attempt that has failed before its response.
@@ -110,9 +103,9 @@ impl Exchange<'_> {
         match permit.as_ref().map_err(|refused| *refused).and_then(|_| self.admit()) {
             // What no origin answers is on the heap for its short life, so that other requests have no room for it.
             Err(refused) => Box::pin(self.refuse(refused)).await,
-            Ok(Admission::Redirect(location)) => {
+            Ok(Admission::Redirect(status, location)) => {
                 let keep = self.may_keep();
-                Box::pin(self.answer((308, ""), &[("Location", location.as_bytes())], keep)).await
+                Box::pin(self.answer((status, ""), &[("Location", location.as_bytes())], keep)).await
             }
             Ok(Admission::Options) => {
                 let keep = self.may_keep();
@@ -120,31 +113,6 @@ impl Exchange<'_> {
             }
             Ok(Admission::Forward) => self.forward().await,
         }
-    }
-
-    fn admit(&mut self) -> Result<Admission, RefusalReason> {
-        let (worker, request) = (self.worker, self.client.view());
-        if head::refuses_method(request.method()) {
-            return Err(RefusalReason::Method);
-        }
-        let forwards = head::forwards_left(request)?;
-        let mut routed = worker.route(request, self.ctx.client, self.ctx.started)?;
-        let ClientConnection { tls, trusted, .. } = *self.connection;
-        if let Some(port) = worker.proxy.redirect_to_https
-            && !head::came_by_https(tls.is_some(), trusted, request)
-        {
-            let location = head::redirect_to_https(request, port).ok_or(RefusalReason::BadHost)?;
-            return Ok(Admission::Redirect(location));
-        }
-        if forwards == Some(0) {
-            return Ok(Admission::Options);
-        }
-        if request.head().content_length().is_some_and(|length| length > routed.max_body()) {
-            return Err(RefusalReason::BodyTooLarge);
-        }
-        routed.upgrade = routed.allows_websockets() && !self.client.is_http2() && request.asks_for_websocket();
-        self.ctx.routed = Some(routed);
-        Ok(Admission::Forward)
     }
 
     async fn forward(&mut self) -> AfterRequest {
@@ -396,6 +364,7 @@ impl Exchange<'_> {
             strip: routed.stripping_rule(),
             ids: &self.ctx.ids,
             hop: self.worker.proxy.hop,
+            rewrite: routed.rewrite(),
             edits: routed.edits().map_or(&[][..], |edits| &edits.request),
             websocket: routed.upgrade,
             http2,
