@@ -122,6 +122,7 @@ const OTHERS: [&str; 9] = [
     "tls_handshake",
     "body_too_large",
     "bad_body",
+    "rate_limited",
 ];
 
 #[test]

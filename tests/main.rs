@@ -45,6 +45,7 @@ mod peers;
 mod plan;
 mod preflight;
 mod proof;
+mod rate_limits;
 mod redirects;
 mod refusals;
 mod reload;

@@ -32,7 +32,7 @@ pub use metric::{CompareFile, MetricFile};
 pub use mirror::MirrorFile;
 pub use notify::{NotifyFile, NotifyKind};
 pub use rollout::{RolloutFile, StepFile};
-pub use route_terms::RedirectFile;
+pub use route_terms::{RateLimitFile, RateLimitKeyFile, RateLimitKeyTable, RedirectFile};
 pub use service::{
     EnvironmentFile, Failover, GuardFile, Http2Choice, PathFile, PresetName, RouteFile, RuleFile, RuleTargetWord,
     SameSite, ServiceFile, SkewFile, SplitFile, StickyFile, StickyTable, TimeoutsFile, TriggerFile, ValueFile,

@@ -39,6 +39,10 @@ fn rule(lines: &str) -> String {
     routing("[[service.shop.rule]]", lines)
 }
 
+fn route(lines: &str) -> String {
+    routing("[[service.shop.route]]", &format!("name = \"a\"\npath = \"/a\"\n{lines}"))
+}
+
 fn rollout(lines: &str) -> String {
     routing("[service.shop.rollout]", lines)
 }
@@ -113,6 +117,19 @@ fn routing_files() -> Vec<(&'static str, String)> {
                 "[[service.shop.route]]",
                 "name = \"a\"\npath = \"/a/*\"\nstrip_prefix = \"/a/*\"\nadd_prefix = \"/\"",
             ),
+        ),
+        ("a limit without its time", route("rate_limit = { requests = 100 }")),
+        (
+            "a limit by two things",
+            route(
+                "rate_limit = { requests = 0, per = \"100ms\" }\n[[service.shop.route]]\nname = \"b\"\npath = \"/b\"\nrate_limit = { requests = 5, per = \"1m\", by = { header = \"x-key\", cookie = \"a\" } }",
+            ),
+        ),
+        ("a limit by a word", route("rate_limit = { requests = 10, per = \"1m\", by = \"ip\" }")),
+        ("a limit that is a text", route("rate_limit = \"100/m\"")),
+        (
+            "a limit of what is redirected",
+            route("redirect = { to = \"/b\" }\nrate_limit = { requests = 10, per = \"1m\" }"),
         ),
         ("a version of pages that nothing carries", service("skew = { for = \"12h\" }")),
         ("a version of pages in a header of every client", service("skew = { header = \"host\" }")),

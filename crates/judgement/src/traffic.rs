@@ -17,6 +17,7 @@ pub mod sticky;
 mod table;
 
 use std::borrow::Cow;
+use std::net::IpAddr;
 
 use serde::{Deserialize, Serialize};
 
@@ -27,7 +28,7 @@ use crate::traffic::route::{RouteIndex, Routes};
 use crate::traffic::rule::{RequestFacts, RoutingRule, RuleTarget};
 use crate::traffic::skew::SkewBy;
 use crate::traffic::split::{KeyBucket, TrafficSplit};
-use crate::traffic::sticky::StickyBy;
+use crate::traffic::sticky::{StickyBy, StickyKey};
 
 pub use crate::traffic::table::{RoutingTable, ServiceRules};
 
@@ -192,6 +193,15 @@ impl<'a> FoundRoute<'a> {
         let (rules, _) = table.service(service);
         let index = rules.routes.find(path.as_str());
         Ok(FoundRoute { table, head, host, path, service, route: rules.route_id(index), index })
+    }
+
+    pub const fn client(&self) -> IpAddr {
+        self.head.client
+    }
+
+    /// The request's key, where it has one.
+    pub fn key(&self, by: &StickyBy) -> Option<StickyKey<'a>> {
+        RequestFacts::new(self.head, self.host.as_deref().unwrap_or(""), self.path.as_str(), self.index).key(by)
     }
 
     /// Chooses the environment.

@@ -16,6 +16,7 @@ mod notice_counters;
 mod ordinals;
 mod own_answers;
 mod process_counters;
+mod rate_limiter;
 mod refusal_reasons;
 mod rescue_budget;
 mod route_counters;
@@ -43,6 +44,7 @@ pub use notice_counters::NoticeCounters;
 pub use ordinals::OrdinalCounter;
 pub use own_answers::{OwnAnswer, OwnAnswerCounters};
 pub use process_counters::{ProcessCounters, count, is_raised, raise, read, set};
+pub use rate_limiter::{RATE_LIMIT_KEYS, RateLimiter, RateLimiters, RequestRate};
 pub use refusal_reasons::RefusalReason;
 pub use rescue_budget::RescueBudget;
 pub use route_counters::{
@@ -80,6 +82,7 @@ pub struct Counters {
     /// By suite and service.
     suites: Mutex<BTreeMap<(String, String), SuiteGauges>>,
     pub limits: EndpointLimits,
+    pub rate_limits: RateLimiters,
     pub process: ProcessCounters,
     pub alarm: SidecarAlarm,
 }
@@ -103,6 +106,7 @@ impl Counters {
             health_failures: Mutex::default(),
             suites: Mutex::default(),
             limits: EndpointLimits::default(),
+            rate_limits: RateLimiters::default(),
             process: ProcessCounters::default(),
             alarm: SidecarAlarm::default(),
         }

@@ -22,7 +22,7 @@ use rustls::pki_types::ServerName;
 
 use crate::counters::{
     DistinctKeys, EndpointLimit, EndpointRest, MirrorCounters, OrdinalCounter, OwnAnswer, OwnAnswerCounters,
-    RescueBudget, RouteCounters, SplitTally,
+    RateLimiter, RescueBudget, RouteCounters, SplitTally,
 };
 use crate::snapshot::gate_call::GateCall;
 use crate::snapshot::health_check::HealthCheck;
@@ -31,7 +31,7 @@ use judgement::time::Millis;
 use judgement::traffic::{DrawSequence, Environment, RouteId, RoutingTable, ServiceId};
 
 pub use failure_rules::{FailureRules, StatusMeaning, StatusSet};
-pub use route_terms::{PathRewrite, RedirectPiece, RedirectTarget, RouteTerms};
+pub use route_terms::{PathRewrite, RateLimitTerms, RedirectPiece, RedirectTarget, RouteTerms};
 pub use service_terms::{GrpcStatuses, HeaderEdit, HeaderEdits, MirrorTerms, PinCookie, ServiceTerms};
 
 /// Where an environment's requests go, as the file says.
@@ -247,6 +247,8 @@ pub struct ServedService {
     pub first_route: u32,
     /// What the routes have answered themselves, like `routes`.
     pub own_answers: Box<[Arc<OwnAnswerCounters>]>,
+    /// By route; empty where none has a limit.
+    pub rate_limiters: Box<[Option<Arc<RateLimiter>>]>,
     /// How long after the request's head a rescue may still start; by route, like `routes`.
     pub deadlines: Box<[Millis]>,
     /// What counts as a failure; by route, like `routes`.

@@ -1,10 +1,12 @@
-//! What routes do besides forwarding: `redirect`, `strip_prefix`, `add_prefix`.
+//! What routes do besides forwarding: `redirect`, `rate_limit`, `strip_prefix`, `add_prefix`.
 
 use crate::file::values::PathPrefix;
-use crate::file::{At, RedirectFile, RouteFile, ServiceFile};
+use crate::file::{At, RateLimitKeyFile, RateLimitKeyTable, RedirectFile, RouteFile, ServiceFile};
 use crate::read::SourceFile;
 use judgement::traffic::path::Glob;
-use memory::snapshot::{PathRewrite, RedirectPiece, RedirectTarget, RouteTerms};
+use judgement::traffic::sticky::StickyBy;
+use memory::counters::RequestRate;
+use memory::snapshot::{PathRewrite, RateLimitTerms, RedirectPiece, RedirectTarget, RouteTerms};
 
 /// The status where none is said: no browser remembers it.
 const FOUND: u64 = 302;
@@ -28,6 +30,7 @@ fn of_route(source: &mut SourceFile, route: &RouteFile) -> RouteTerms {
     }
     RouteTerms {
         redirect: route.redirect.as_ref().and_then(|at| redirect(source, route, at)),
+        rate_limit: rate_limit(source, route),
         rewrite: (rewrite != PathRewrite::default()).then_some(rewrite),
     }
 }
@@ -90,4 +93,41 @@ fn leads_to_itself(route: &RouteFile, pieces: &[RedirectPiece]) -> bool {
         }
         _ => false,
     }
+}
+
+fn rate_limit(source: &mut SourceFile, route: &RouteFile) -> Option<RateLimitTerms> {
+    let At { value: file, span } = route.rate_limit.as_ref()?;
+    if let Some(redirect) = &route.redirect {
+        let hint = "remove one of the two: a redirect asks no origin";
+        source.problem(redirect.span.clone(), "a route with `rate_limit` cannot redirect", Some(hint.to_owned()));
+    }
+    let (Some(requests), Some(per)) = (&file.requests, &file.per) else {
+        let what = if file.requests.is_none() { "requests" } else { "per" };
+        let hint = "write rate_limit = { requests = 100, per = \"1m\" }";
+        source.missing(span.clone(), format!("the limit has no `{what}`"), hint);
+        return None;
+    };
+    let burst = file.burst.as_ref().map_or(requests.value.0, |at| at.value.0);
+    let by = file.by.as_ref().map_or(Some(StickyBy::ClientAddress), |at| {
+        let RateLimitKeyFile { client_address, table: RateLimitKeyTable { header, cookie } } = &at.value;
+        match (client_address, header, cookie) {
+            (true, ..) => Some(StickyBy::ClientAddress),
+            (_, Some(header), None) => Some(StickyBy::Header(header.value.0.clone())),
+            (_, None, Some(cookie)) => Some(StickyBy::Cookie(cookie.value.0.clone())),
+            _ => {
+                let hint = "write \"client_address\", { header = \"x-api-key\" } or { cookie = \"session\" }";
+                source.missing(at.span.clone(), "`by` takes exactly one key", hint);
+                None
+            }
+        }
+    })?;
+    let rate = RequestRate { requests: requests.value.0, per: per.value.0, burst };
+    let name = route.name.as_ref().map(|at| at.value.as_str()).unwrap_or_default();
+    Some(RateLimitTerms { rate, by, policy: policy_of(name, rate) })
+}
+
+/// The limit as clients read it in RateLimit-Policy: a name, a quota and its time in seconds (a structured field).
+fn policy_of(route: &str, rate: RequestRate) -> Box<str> {
+    let name: String = route.chars().filter(|c| matches!(c, ' '..='~') && !matches!(c, '"' | '\\')).collect();
+    format!("\"{name}\";q={};w={}", rate.requests, rate.per.0.div_ceil(1000)).into()
 }

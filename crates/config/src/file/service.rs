@@ -10,7 +10,9 @@ use crate::file::values::{
     PathPrefix, QueryName, RuleMethod, RuleRegex, Share, Size, StatusRange, TriggerLimit, TunnelStay, Version, Whole,
     Word, one_of,
 };
-use crate::file::{At, EditsFile, HealthFile, MetricFile, MirrorFile, OneOrMany, RedirectFile, RolloutFile};
+use crate::file::{
+    At, EditsFile, HealthFile, MetricFile, MirrorFile, OneOrMany, RateLimitFile, RedirectFile, RolloutFile,
+};
 use judgement::guard::sample_ratio::SampleRatioAction;
 use judgement::guard::trigger::{Metric, TriggerAction};
 use judgement::traffic::Environment;
@@ -359,6 +361,8 @@ pub struct RouteFile {
     pub response_headers: Option<At<EditsFile>>,
     /// Answer with another address instead of asking an origin: { to = "https://www.example.com{path}", status = 308 }.
     pub redirect: Option<At<RedirectFile>>,
+    /// How many requests of one client the route takes: { requests = 100, per = "1m", burst = 20 }. Others get 429.
+    pub rate_limit: Option<At<RateLimitFile>>,
     /// Take these segments from the beginning of the path before it is forwarded. Origins read them in X-Forwarded-Prefix.
     pub strip_prefix: Option<At<PathPrefix>>,
     /// Put these segments in front of the path before it is forwarded, after `strip_prefix`.

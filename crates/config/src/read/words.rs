@@ -71,7 +71,7 @@ fn is_date(raw: &str) -> bool {
 }
 
 /// Tables that people write as the one thing that matters in them, and how that is written.
-const TABLES: [(&str, &str); 15] = [
+const TABLES: [(&str, &str); 16] = [
     ("header", "{ name = \"{}\", present = true }"),
     ("cookie", "{ name = \"{}\", present = true }"),
     ("query", "{ name = \"{}\", present = true }"),
@@ -87,6 +87,7 @@ const TABLES: [(&str, &str); 15] = [
     ("split", "{ weight = {} }"),
     ("rollout", "{ steps = [10, 50, 100] }"),
     ("redirect", "{ to = \"{}\" }"),
+    ("rate_limit", "{ requests = 100, per = \"1m\" }"),
 ];
 
 /// What separates the name of a header, cookie or parameter from its value, as it is sent.

@@ -10,6 +10,8 @@ use strum::{IntoStaticStr, VariantArray};
 pub enum OwnAnswer {
     /// The route's `redirect`.
     Redirect,
+    /// 429, by its `rate_limit`.
+    RateLimited,
 }
 
 impl OwnAnswer {

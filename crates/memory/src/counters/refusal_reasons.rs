@@ -34,6 +34,7 @@ pub enum RefusalReason {
     Handshake,
     BodyTooLarge,
     BadBody,
+    RateLimited,
 }
 
 impl RefusalReason {

@@ -1,8 +1,11 @@
 //! What a route does with its requests before an environment is chosen, and with their paths on the way to one.
 
-use judgement::traffic::RouteId;
+use std::sync::Arc;
 
-use crate::counters::OwnAnswer;
+use judgement::traffic::RouteId;
+use judgement::traffic::sticky::StickyBy;
+
+use crate::counters::{OwnAnswer, RateLimiter, RequestRate};
 use crate::snapshot::ServedService;
 
 /// What is asked of a route besides forwarding. Most routes have nothing of it.
@@ -10,6 +13,8 @@ use crate::snapshot::ServedService;
 pub struct RouteTerms {
     /// Its requests are answered with another address.
     pub redirect: Option<RedirectTarget>,
+    /// How many requests of one client it takes.
+    pub rate_limit: Option<RateLimitTerms>,
     /// The path that origins are sent.
     pub rewrite: Option<PathRewrite>,
 }
@@ -19,8 +24,19 @@ impl RouteTerms {
     pub const fn may_answer(&self, answer: OwnAnswer) -> bool {
         match answer {
             OwnAnswer::Redirect => self.redirect.is_some(),
+            OwnAnswer::RateLimited => self.rate_limit.is_some(),
         }
     }
+}
+
+/// How many requests of one key a route takes.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct RateLimitTerms {
+    pub rate: RequestRate,
+    /// Where the key is; requests without one count for their client's address.
+    pub by: StickyBy,
+    /// As clients read it in RateLimit-Policy.
+    pub policy: Box<str>,
 }
 
 /// A part of the path that is taken away, and one that is put in front of what is left.
@@ -60,5 +76,10 @@ impl ServedService {
     #[inline]
     pub fn route_terms(&self, route: RouteId) -> Option<&RouteTerms> {
         self.terms.routes.get(self.place(route))
+    }
+
+    /// What the keys of a route's limit have used.
+    pub fn rate_limiter(&self, route: RouteId) -> Option<&Arc<RateLimiter>> {
+        self.rate_limiters.get(self.place(route))?.as_ref()
     }
 }

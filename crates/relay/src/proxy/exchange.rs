@@ -107,6 +107,7 @@ impl Exchange<'_> {
                 let keep = self.may_keep();
                 Box::pin(self.answer((status, ""), &[("Location", location.as_bytes())], keep)).await
             }
+            Ok(Admission::RateLimited(wait)) => Box::pin(self.refuse_for(wait)).await,
             Ok(Admission::Options) => {
                 let keep = self.may_keep();
                 Box::pin(self.answer((200, ""), &[("Allow", ALLOWED_METHODS.as_bytes())], keep)).await
