@@ -112,7 +112,7 @@ const CODINGS: &str = "no browser and no library sends another transfer coding t
 const UNDERSCORE: &str = "CGI and its heirs read `_` as `-`: X_Forwarded_For would be X-Forwarded-For";
 
 /// Reasons that are not hygiene's: each has its case elsewhere, beside what it is about.
-const OTHERS: [&str; 10] = [
+const OTHERS: [&str; 11] = [
     "unknown_host",
     "too_slow",
     "method",
@@ -123,6 +123,7 @@ const OTHERS: [&str; 10] = [
     "body_too_large",
     "bad_body",
     "rate_limited",
+    "maintenance",
 ];
 
 #[test]

@@ -26,6 +26,7 @@ mod docs;
 mod drain;
 mod edges;
 mod endings;
+mod error_pages;
 mod failures;
 mod faults;
 mod frames;

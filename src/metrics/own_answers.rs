@@ -1,11 +1,11 @@
 //! What routes have answered themselves.
 
 use memory::counters::OwnAnswer;
-use memory::snapshot::RoutingSnapshot;
+use memory::snapshot::{RouteTerms, RoutingSnapshot};
 
 use crate::metrics::Family;
 
-/// Only of routes that may answer so: of others it would say nothing.
+/// Only of routes that may answer so, or have: of others it would say nothing.
 pub(super) fn of_own_answers(snapshot: &RoutingSnapshot) -> Family {
     let mut family = Family::counter(
         "own_answers_total",
@@ -14,9 +14,15 @@ pub(super) fn of_own_answers(snapshot: &RoutingSnapshot) -> Family {
     );
     for (id, rules, _) in snapshot.table.services() {
         let Some(serving) = snapshot.serving(id) else { continue };
-        for ((route, counted), terms) in rules.route_names().zip(&serving.own_answers).zip(&serving.terms.routes) {
-            for answer in OwnAnswer::ALL.iter().filter(|answer| terms.may_answer(**answer)) {
-                family.count(&[&serving.name, route, answer.name()], counted.counted(*answer));
+        for (place, (route, counted)) in rules.route_names().zip(&serving.own_answers).enumerate() {
+            let terms = serving.terms.routes.get(place);
+            let of_route = |answer: OwnAnswer| terms.is_some_and(|terms: &RouteTerms| terms.may_answer(answer));
+            let of_service = |answer| answer == OwnAnswer::Maintenance && serving.terms.maintenance.is_some();
+            for answer in OwnAnswer::ALL.iter().copied() {
+                let number = counted.counted(answer);
+                if number > 0 || of_route(answer) || of_service(answer) {
+                    family.count(&[&serving.name, route, answer.name()], number);
+                }
             }
         }
     }

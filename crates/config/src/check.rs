@@ -15,6 +15,7 @@ mod mirror;
 mod notify;
 mod origin;
 mod over;
+mod pages;
 mod preset;
 mod rollout;
 mod route_terms;

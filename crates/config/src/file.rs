@@ -9,6 +9,7 @@ mod main;
 mod metric;
 mod mirror;
 mod notify;
+mod pages;
 mod rollout;
 mod route_terms;
 pub mod schema;
@@ -31,6 +32,7 @@ pub use main::{
 pub use metric::{CompareFile, MetricFile};
 pub use mirror::MirrorFile;
 pub use notify::{NotifyFile, NotifyKind};
+pub use pages::MaintenanceFile;
 pub use rollout::{RolloutFile, StepFile};
 pub use route_terms::{RateLimitFile, RateLimitKeyFile, RateLimitKeyTable, RedirectFile};
 pub use service::{

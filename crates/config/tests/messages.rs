@@ -118,6 +118,10 @@ fn routing_files() -> Vec<(&'static str, String)> {
                 "name = \"a\"\npath = \"/a/*\"\nstrip_prefix = \"/a/*\"\nadd_prefix = \"/\"",
             ),
         ),
+        ("a page that is not there", service("error_pages = { 502 = \"no-such.html\" }")),
+        ("a page of another kind", service("error_pages = { 502 = \"page.php\" }")),
+        ("pages that are no error's", service("error_pages = { 200 = \"ok.html\", \"oops\" = \"a.html\" }")),
+        ("a maintenance that is a switch", service("maintenance = true")),
         ("a limit without its time", route("rate_limit = { requests = 100 }")),
         (
             "a limit by two things",

@@ -3,6 +3,7 @@
 //! A request loads the snapshot once and keeps it: one request sees one generation, whatever is published meanwhile.
 //! The only ArcSwap.
 
+mod error_pages;
 mod failure_rules;
 pub mod gate_call;
 pub mod health_check;
@@ -30,6 +31,7 @@ use crate::snapshot::outside_question::OutsideQuestion;
 use judgement::time::Millis;
 use judgement::traffic::{DrawSequence, Environment, RouteId, RoutingTable, ServiceId};
 
+pub use error_pages::{ErrorPage, ErrorPages, MaintenanceTerms};
 pub use failure_rules::{FailureRules, StatusMeaning, StatusSet};
 pub use route_terms::{PathRewrite, RateLimitTerms, RedirectPiece, RedirectTarget, RouteTerms};
 pub use service_terms::{GrpcStatuses, HeaderEdit, HeaderEdits, MirrorTerms, PinCookie, ServiceTerms};

@@ -1,5 +1,7 @@
 //! `[service.NAME]` as it is typed.
 
+use std::collections::BTreeMap;
+
 use schemars::{JsonSchema, Schema, SchemaGenerator};
 use serde::Deserialize;
 use serde::de::{Deserializer, Visitor};
@@ -11,7 +13,8 @@ use crate::file::values::{
     Word, one_of,
 };
 use crate::file::{
-    At, EditsFile, HealthFile, MetricFile, MirrorFile, OneOrMany, RateLimitFile, RedirectFile, RolloutFile,
+    At, EditsFile, HealthFile, MaintenanceFile, MetricFile, MirrorFile, OneOrMany, RateLimitFile, RedirectFile,
+    RolloutFile,
 };
 use judgement::guard::sample_ratio::SampleRatioAction;
 use judgement::guard::trigger::{Metric, TriggerAction};
@@ -102,6 +105,11 @@ pub struct ServiceFile {
     pub tunnels: Option<At<TunnelsFile>>,
     /// How long an origin may take.
     pub timeouts: Option<TimeoutsFile>,
+    /// Pages in the place of Cutover's own short texts, by status (502), class ("5xx") or range: files of up to 64 KiB,
+    /// relative to this file, that end in .html, .json, .txt or .svg. Responses of origins are never replaced.
+    pub error_pages: BTreeMap<String, At<String>>,
+    /// While it is there, every request of the service is answered with 503: { page = "maintenance.html", retry_after = "10m" }.
+    pub maintenance: Option<At<MaintenanceFile>>,
     /// Named path patterns. The guard judges each one separately, and each can be shifted on its own.
     pub route: Vec<At<RouteFile>>,
     /// Conditions on the request that choose where it goes. The first rule that matches decides.

@@ -12,6 +12,8 @@ pub enum OwnAnswer {
     Redirect,
     /// 429, by its `rate_limit`.
     RateLimited,
+    /// 503, by the service's `maintenance`.
+    Maintenance,
 }
 
 impl OwnAnswer {

@@ -35,6 +35,7 @@ pub enum RefusalReason {
     BodyTooLarge,
     BadBody,
     RateLimited,
+    Maintenance,
 }
 
 impl RefusalReason {

@@ -20,10 +20,11 @@ pub struct RouteTerms {
 }
 
 impl RouteTerms {
-    /// Whether the route can answer so.
+    /// Whether the route can answer so, whatever its service does.
     pub const fn may_answer(&self, answer: OwnAnswer) -> bool {
         match answer {
             OwnAnswer::Redirect => self.redirect.is_some(),
+            OwnAnswer::Maintenance => false,
             OwnAnswer::RateLimited => self.rate_limit.is_some(),
         }
     }

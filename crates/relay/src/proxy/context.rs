@@ -2,6 +2,7 @@
 
 use std::cell::{Cell, RefCell};
 use std::net::IpAddr;
+use std::sync::Arc;
 
 use crate::head::{self, CorrelationIds};
 use crate::proxy::routed_request::RoutedRequest;
@@ -11,7 +12,7 @@ use crate::transport::Transport;
 use judgement::traffic::{FoundRoute, RouteId, ServiceId};
 use memory::clock;
 use memory::counters::RefusalReason;
-use memory::snapshot::SharedSnapshot;
+use memory::snapshot::{ErrorPage, ServedService, SharedSnapshot};
 
 /// What all requests of a client's connection share.
 #[derive(Debug)]
@@ -55,6 +56,10 @@ impl FoundPlace {
     pub fn of(snapshot: &SharedSnapshot, found: &FoundRoute<'_>) -> FoundPlace {
         FoundPlace { snapshot: snapshot.clone(), service: found.service, route: found.route }
     }
+
+    pub fn serving(&self) -> Option<&Arc<ServedService>> {
+        self.snapshot.serving(self.service)
+    }
 }
 
 /// One request in progress.
@@ -78,6 +83,14 @@ pub struct RequestContext {
 }
 
 impl RequestContext {
+    /// The page that its service has for an answer of Cutover's own.
+    pub fn error_page(&self, status: u16) -> Option<ErrorPage> {
+        let found = self.found.as_ref().and_then(FoundPlace::serving);
+        let terms = &found.or_else(|| self.routed.as_ref()?.service())?.terms;
+        let maintenance = terms.maintenance.as_ref().filter(|_| self.refused == Some(RefusalReason::Maintenance));
+        maintenance.and_then(|terms| terms.page.as_ref()).or_else(|| terms.error_pages.page(status)).cloned()
+    }
+
     /// A request whose head has come.
     pub fn new(worker: &Worker, connection: &ClientConnection, client: &ExchangeSide) -> RequestContext {
         let head = client.view();

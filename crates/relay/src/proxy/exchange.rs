@@ -107,6 +107,7 @@ impl Exchange<'_> {
                 let keep = self.may_keep();
                 Box::pin(self.answer((status, ""), &[("Location", location.as_bytes())], keep)).await
             }
+            Ok(Admission::Maintenance) => Box::pin(self.maintain()).await,
             Ok(Admission::RateLimited(wait)) => Box::pin(self.refuse_for(wait)).await,
             Ok(Admission::Options) => {
                 let keep = self.may_keep();
@@ -713,26 +714,31 @@ impl Exchange<'_> {
     /// Writes a response of Cutover's own.
     async fn answer(&mut self, answer: PlainAnswer, fields: &[(&str, &[u8])], keep: bool) -> AfterRequest {
         let (status, text) = answer;
+        let page = if status < 400 { None } else { self.ctx.error_page(status) };
+        let (media, whole) = match &page {
+            Some(page) => (page.media, &*page.body),
+            None => ("text/plain; charset=utf-8", text.as_bytes()),
+        };
         let keep = keep && self.client.has_come();
-        let text = if self.client.view().method() == "HEAD" { "" } else { text };
+        let body = if self.client.view().method() == "HEAD" { &[][..] } else { whole };
         let date = self.worker.date();
         let out = self.client.output();
         encode::status_line(out, status, answers::reason(status));
         encode::field(out, "Date", &date);
-        if !answer.1.is_empty() {
-            encode::field(out, "Content-Type", b"text/plain; charset=utf-8");
+        if !whole.is_empty() {
+            encode::field(out, "Content-Type", media.as_bytes());
         }
-        encode::content_length(out, answer.1.len() as u64);
+        encode::content_length(out, whole.len() as u64);
         fields.iter().for_each(|(name, value)| encode::field(out, name, value));
         if !keep {
             encode::field(out, "Connection", b"close");
         }
         encode::end_of_fields(out);
         self.ctx.told = Some(status);
-        if self.client.send_head(Framing::Length(text.len() as u64), text.is_empty()).is_err() {
+        if self.client.send_head(Framing::Length(body.len() as u64), body.is_empty()).is_err() {
             return AfterRequest::Close;
         }
-        self.finish(text.as_bytes()).await;
+        self.finish(body).await;
         if keep { AfterRequest::Keep } else { self.leave(false) }
     }
 

@@ -20,6 +20,8 @@ pub(super) enum Admission {
     Redirect(u16, String),
     /// No further: its key has used up what its route allows, for so long.
     RateLimited(Millis),
+    /// No further: nobody is served for now.
+    Maintenance,
     /// No further: OPTIONS that may not be forwarded.
     Options,
 }
@@ -46,6 +48,11 @@ impl Exchange<'_> {
             return Ok(Admission::Options);
         }
         let serving = snapshot.serving(found.service).ok_or(RefusalReason::UnknownHost)?;
+        if serving.terms.maintenance.is_some() {
+            serving.count_own_answer(found.route, OwnAnswer::Maintenance);
+            self.ctx.found = Some(FoundPlace::of(&snapshot, &found));
+            return Ok(Admission::Maintenance);
+        }
         // Most services have no route that asks for anything.
         if let Some(terms) = serving.route_terms(found.route) {
             let started = self.ctx.started;
@@ -57,6 +64,7 @@ impl Exchange<'_> {
             }
         }
         if request.head().content_length().is_some_and(|length| length > serving.terms.max_body) {
+            self.ctx.found = Some(FoundPlace::of(&snapshot, &found));
             return Err(RefusalReason::BodyTooLarge);
         }
         let mut routed = worker.decide(&snapshot, &found, self.ctx.client, self.ctx.started);
@@ -65,13 +73,30 @@ impl Exchange<'_> {
         Ok(Admission::Forward)
     }
 
+    /// Tells a client that nobody is served.
+    pub(super) async fn maintain(&mut self) -> AfterRequest {
+        let refused = RefusalReason::Maintenance;
+        self.ctx.refused = Some(refused);
+        self.worker.proxy.counters.process.refuse(refused);
+        let retry = self
+            .ctx
+            .found
+            .as_ref()
+            .and_then(FoundPlace::serving)
+            .and_then(|serving| serving.terms.maintenance.as_ref()?.retry_after.map(|seconds| seconds.to_string()));
+        let fields = [NO_STORE, ("Retry-After", retry.as_deref().unwrap_or_default().as_bytes())];
+        let fields = if retry.is_some() { &fields[..] } else { &fields[..1] };
+        let keep = self.may_keep();
+        self.answer(answers::to_refusal(refused), fields, keep).await
+    }
+
     /// Tells a client how long it has to wait for its next request.
     pub(super) async fn refuse_for(&mut self, wait: Millis) -> AfterRequest {
         let refused = RefusalReason::RateLimited;
         self.ctx.refused = Some(refused);
         self.worker.proxy.counters.process.refuse(refused);
         let place = self.ctx.found.as_ref();
-        let terms = place.and_then(|place| place.snapshot.serving(place.service)?.route_terms(place.route));
+        let terms = place.and_then(|place| place.serving()?.route_terms(place.route));
         let policy = terms.and_then(|terms| terms.rate_limit.as_ref()).map_or("", |limit| &limit.policy).to_owned();
         let name = policy.split(';').next().unwrap_or_default();
         // Whoever comes at that time is taken.
