@@ -112,7 +112,7 @@ const CODINGS: &str = "no browser and no library sends another transfer coding t
 const UNDERSCORE: &str = "CGI and its heirs read `_` as `-`: X_Forwarded_For would be X-Forwarded-For";
 
 /// Reasons that are not hygiene's: each has its case elsewhere, beside what it is about.
-const OTHERS: [&str; 11] = [
+const OTHERS: [&str; 12] = [
     "unknown_host",
     "too_slow",
     "method",
@@ -124,6 +124,7 @@ const OTHERS: [&str; 11] = [
     "bad_body",
     "rate_limited",
     "maintenance",
+    "held",
 ];
 
 #[test]

@@ -11,6 +11,7 @@ mod distinct_keys;
 mod endpoint_limit;
 mod endpoint_rest;
 mod guard_gauges;
+mod held_requests;
 mod mirror_counters;
 mod notice_counters;
 mod ordinals;
@@ -39,6 +40,7 @@ pub use distinct_keys::DistinctKeys;
 pub use endpoint_limit::{EndpointLimit, EndpointLimits, EndpointSlot, QueuePlace};
 pub use endpoint_rest::EndpointRest;
 pub use guard_gauges::{FigureGauge, GuardGauges};
+pub use held_requests::{HeldPlace, HeldRequests};
 pub use mirror_counters::MirrorCounters;
 pub use notice_counters::NoticeCounters;
 pub use ordinals::OrdinalCounter;
@@ -69,6 +71,7 @@ pub struct Counters {
     keys: Mutex<BTreeMap<String, Arc<DistinctKeys>>>,
     splits: split_counters::SplitRegister,
     mirrored: Mutex<BTreeMap<String, Arc<MirrorCounters>>>,
+    held: Mutex<BTreeMap<String, Arc<HeldRequests>>>,
     /// By service and route.
     own_answers: Mutex<BTreeMap<(String, String), Arc<OwnAnswerCounters>>>,
     rollbacks: Mutex<BTreeMap<(String, String), u64>>,
@@ -97,6 +100,7 @@ impl Counters {
             keys: Mutex::default(),
             splits: split_counters::SplitRegister::new(shards),
             mirrored: Mutex::default(),
+            held: Mutex::default(),
             own_answers: Mutex::default(),
             rollbacks: Mutex::default(),
             judged: Mutex::default(),
@@ -150,6 +154,11 @@ impl Counters {
     /// The same for every service that was ever loaded.
     pub fn all_mirrored(&self) -> BTreeMap<String, Arc<MirrorCounters>> {
         self.mirrored.lock().clone()
+    }
+
+    /// The requests of a service that wait while it is held.
+    pub fn held(&self, service: &str) -> Arc<HeldRequests> {
+        self.held.lock().entry(service.to_owned()).or_default().clone()
     }
 
     /// What a route has answered itself.

@@ -22,8 +22,8 @@ use rustls::ClientConfig;
 use rustls::pki_types::ServerName;
 
 use crate::counters::{
-    DistinctKeys, EndpointLimit, EndpointRest, MirrorCounters, OrdinalCounter, OwnAnswer, OwnAnswerCounters,
-    RateLimiter, RescueBudget, RouteCounters, SplitTally,
+    DistinctKeys, EndpointLimit, EndpointRest, HeldRequests, MirrorCounters, OrdinalCounter, OwnAnswer,
+    OwnAnswerCounters, RateLimiter, RescueBudget, RouteCounters, SplitTally,
 };
 use crate::snapshot::gate_call::GateCall;
 use crate::snapshot::health_check::HealthCheck;
@@ -249,6 +249,8 @@ pub struct ServedService {
     pub first_route: u32,
     /// What the routes have answered themselves, like `routes`.
     pub own_answers: Box<[Arc<OwnAnswerCounters>]>,
+    /// The requests that wait while it is held.
+    pub held: Arc<HeldRequests>,
     /// By route; empty where none has a limit.
     pub rate_limiters: Box<[Option<Arc<RateLimiter>>]>,
     /// How long after the request's head a rescue may still start; by route, like `routes`.

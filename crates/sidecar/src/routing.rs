@@ -126,6 +126,7 @@ impl CurrentRouting {
                 Some(counters.rate_limits.limiter(&name, route, format!("{:?}", limit.by)))
             };
             services.push(Arc::new(ServedService {
+                held: counters.held(&name),
                 rate_limiters: terms.routes.iter().zip(&routes).map(limited).collect(),
                 budget: counters.budget(&name),
                 keys: counters.keys(&name),

@@ -14,6 +14,8 @@ pub enum OwnAnswer {
     RateLimited,
     /// 503, by the service's `maintenance`.
     Maintenance,
+    /// 503, while the service is held: too many requests wait, or this one for too long.
+    Held,
 }
 
 impl OwnAnswer {

@@ -36,6 +36,7 @@ pub enum RefusalReason {
     BadBody,
     RateLimited,
     Maintenance,
+    Held,
 }
 
 impl RefusalReason {

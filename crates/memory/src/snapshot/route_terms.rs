@@ -24,7 +24,7 @@ impl RouteTerms {
     pub const fn may_answer(&self, answer: OwnAnswer) -> bool {
         match answer {
             OwnAnswer::Redirect => self.redirect.is_some(),
-            OwnAnswer::Maintenance => false,
+            OwnAnswer::Maintenance | OwnAnswer::Held => false,
             OwnAnswer::RateLimited => self.rate_limit.is_some(),
         }
     }

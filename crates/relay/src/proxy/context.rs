@@ -9,10 +9,11 @@ use crate::proxy::routed_request::RoutedRequest;
 use crate::proxy::side::ExchangeSide;
 use crate::proxy::worker::Worker;
 use crate::transport::Transport;
+use judgement::traffic::split::RequestHold;
 use judgement::traffic::{FoundRoute, RouteId, ServiceId};
 use memory::clock;
 use memory::counters::RefusalReason;
-use memory::snapshot::{ErrorPage, ServedService, SharedSnapshot};
+use memory::snapshot::{ErrorPage, RoutingSnapshot, ServedService, SharedSnapshot};
 
 /// What all requests of a client's connection share.
 #[derive(Debug)]
@@ -57,6 +58,13 @@ impl FoundPlace {
         FoundPlace { snapshot: snapshot.clone(), service: found.service, route: found.route }
     }
 
+    /// The hold of its service now, which may have another place in a newer snapshot.
+    pub fn hold(&self, now: &RoutingSnapshot) -> Option<RequestHold> {
+        let (rules, _) = self.snapshot.table.service(self.service);
+        let (_, _, split) = now.table.services().find(|(_, known, _)| known.name == rules.name)?;
+        split.hold.filter(|hold| clock::wall_millis() < hold.until)
+    }
+
     pub fn serving(&self) -> Option<&Arc<ServedService>> {
         self.snapshot.serving(self.service)
     }
@@ -67,6 +75,8 @@ impl FoundPlace {
 pub struct RequestContext {
     /// On the monotonic clock, in microseconds.
     pub started: u64,
+    /// The same, when nothing kept it from being routed any more.
+    pub routable: u64,
     pub ids: CorrelationIds,
     /// The peer, or the client that trusted proxies name.
     pub client: IpAddr,
@@ -94,8 +104,10 @@ impl RequestContext {
     /// A request whose head has come.
     pub fn new(worker: &Worker, connection: &ClientConnection, client: &ExchangeSide) -> RequestContext {
         let head = client.view();
+        let started = clock::micros();
         RequestContext {
-            started: clock::micros(),
+            started,
+            routable: started,
             ids: CorrelationIds::of(head, connection.trusted, worker.proxy.hop, &worker.ids),
             client: head::client_of(connection.peer, head, &worker.proxy.trusted),
             found: None,

@@ -2,6 +2,7 @@
 
 mod admission;
 mod copy;
+mod hold;
 
 use std::future::{Future, poll_fn};
 use std::rc::Rc;
@@ -18,6 +19,7 @@ use crate::proxy::access_line;
 use crate::proxy::answers::{self, ALLOWED_METHODS, PlainAnswer};
 use crate::proxy::context::{ClientConnection, RequestContext};
 use crate::proxy::exchange::admission::Admission;
+use crate::proxy::exchange::hold::Held;
 use crate::proxy::passage::{AttemptError, ClientFault, Passage, PassageTerms, RESPONSE_HEAD, Upload, request_framing};
 use crate::proxy::pool::OriginConnection;
 use crate::proxy::routed_request::RoutedRequest;
@@ -100,13 +102,21 @@ impl Exchange<'_> {
         // HTTP/2 connections have many requests at once, and trusted proxies many clients.
         let is_alone = !self.client.is_http2() && !self.connection.trusted;
         let permit = self.worker.request_limits.admit(self.ctx.client, is_alone);
-        match permit.as_ref().map_err(|refused| *refused).and_then(|_| self.admit()) {
+        let mut admitted = permit.as_ref().map_err(|refused| *refused).and_then(|_| self.admit());
+        while let Ok(Admission::Hold(hold)) = admitted {
+            admitted = match Box::pin(self.wait_while_held(hold)).await {
+                Held::GoesOn => self.admit(),
+                Held::Ended(after) => return after,
+            };
+        }
+        match admitted {
             // What no origin answers is on the heap for its short life, so that other requests have no room for it.
             Err(refused) => Box::pin(self.refuse(refused)).await,
             Ok(Admission::Redirect(status, location)) => {
                 let keep = self.may_keep();
                 Box::pin(self.answer((status, ""), &[("Location", location.as_bytes())], keep)).await
             }
+            Ok(Admission::Hold(_)) => AfterRequest::Close,
             Ok(Admission::Maintenance) => Box::pin(self.maintain()).await,
             Ok(Admission::RateLimited(wait)) => Box::pin(self.refuse_for(wait)).await,
             Ok(Admission::Options) => {

@@ -9,7 +9,9 @@ use crate::proxy::context::{ClientConnection, FoundPlace};
 use crate::proxy::exchange::{AfterRequest, Exchange, NO_STORE};
 use judgement::time::Millis;
 use judgement::traffic::FoundRoute;
+use judgement::traffic::split::RequestHold;
 use judgement::traffic::sticky::StickyKey;
+use memory::clock;
 use memory::counters::{OwnAnswer, RefusalReason};
 use memory::snapshot::{RouteTerms, ServedService};
 
@@ -22,6 +24,8 @@ pub(super) enum Admission {
     RateLimited(Millis),
     /// No further: nobody is served for now.
     Maintenance,
+    /// Nowhere yet.
+    Hold(RequestHold),
     /// No further: OPTIONS that may not be forwarded.
     Options,
 }
@@ -56,7 +60,10 @@ impl Exchange<'_> {
         // Most services have no route that asks for anything.
         if let Some(terms) = serving.route_terms(found.route) {
             let started = self.ctx.started;
-            let answer = redirected(terms, request, https)?.or_else(|| rate_limited(serving, terms, &found, started));
+            // One that was held has been counted before.
+            let is_new = self.ctx.found.is_none();
+            let limited = || is_new.then(|| rate_limited(serving, terms, &found, started)).flatten();
+            let answer = redirected(terms, request, https)?.or_else(limited);
             if let Some((admission, kind)) = answer {
                 serving.count_own_answer(found.route, kind);
                 self.ctx.found = Some(FoundPlace::of(&snapshot, &found));
@@ -67,7 +74,12 @@ impl Exchange<'_> {
             self.ctx.found = Some(FoundPlace::of(&snapshot, &found));
             return Err(RefusalReason::BodyTooLarge);
         }
-        let mut routed = worker.decide(&snapshot, &found, self.ctx.client, self.ctx.started);
+        let (_, split) = snapshot.table.service(found.service);
+        if let Some(hold) = split.hold.filter(|hold| clock::wall_millis() < hold.until) {
+            self.ctx.found = Some(FoundPlace::of(&snapshot, &found));
+            return Ok(Admission::Hold(hold));
+        }
+        let mut routed = worker.decide(&snapshot, &found, self.ctx.client, self.ctx.routable);
         routed.upgrade = serving.websocket && !self.client.is_http2() && request.asks_for_websocket();
         self.ctx.routed = Some(routed);
         Ok(Admission::Forward)
