@@ -3,6 +3,7 @@
 mod candidate_checks;
 mod figure_answers;
 mod file_changes;
+mod main_reload;
 mod outside_figures;
 mod reload;
 mod rollout_gates;
@@ -10,13 +11,14 @@ mod shutdown;
 mod silent_sides;
 mod validation_runs;
 
+use std::collections::BTreeMap;
 use std::net::{SocketAddr, TcpListener};
-use std::path::Path;
 use std::sync::Arc;
 use std::thread::JoinHandle;
 
 use anyhow::Context;
-use tokio::runtime::{Builder, Runtime};
+use parking_lot::Mutex;
+use tokio::runtime::{Builder, Handle, Runtime};
 use tokio::sync::{mpsc, watch};
 use tokio::task::AbortHandle;
 
@@ -29,14 +31,18 @@ use crate::mirror::{self, AS_BUILT, MirrorBoard};
 use crate::runs::Runs;
 use crate::serve::candidate_checks::PreflightContext;
 use crate::serve::file_changes::LoadedFile;
+use crate::serve::main_reload::ReloadBase;
 use crate::serve::reload::{Reloader, resolve};
 use crate::serve::silent_sides::ActiveSides;
-use crate::upgrade::{HeldSocket, Predecessor, SocketPurpose, Successor, UpgradeError, start_successor};
+use crate::upgrade::{
+    EarlierProcesses, HeldSocket, OpenSockets, Predecessor, SocketPurpose, Successor, UpgradeError, UpgradeOrder,
+    start_successor,
+};
 use config::watch::{FileStamps, FileWatch};
-use config::{self, MainConfig, OwnListeners, RoutingConfig, RoutingContext};
+use config::{self, MainConfig, OwnListeners, RoutingConfig, RoutingContext, TlsListener};
 use health::{self, HealthBoard};
 use judgement::rollout::gates::GateRequest;
-use judgement::rollout::{MetricRequest, PreflightRequest, ProbeRequest, SuiteRun};
+use judgement::rollout::{HandedWatch, MetricRequest, PreflightRequest, ProbeRequest, SuiteRun};
 use memory::counters::{Counters, Shard, count, raise};
 use memory::snapshot::{SnapshotPublisher, SnapshotReader};
 use notify::{self, Notifier};
@@ -45,7 +51,10 @@ use relay::origin::OriginResolver;
 use relay::proxy::Proxy;
 use relay::proxy::connection_limits::ConnectionLimits;
 use relay::proxy::descriptors::DescriptorBudget;
-use relay::proxy::listen::{ListenerContext, ShutdownSignal, WorkerListener, bind, bind_more, start_worker};
+use relay::proxy::listen::{
+    ListenerContext, ShutdownSignal, WorkerGeneration, WorkerListener, WorkerThread, bind, bind_more, start_worker,
+};
+use relay::proxy::mirror::CopyQueue;
 use relay::proxy::request_limits::RequestLimits;
 use relay::proxy::tls::{CertificateWatcher, CurrentTls};
 use sidecar::journal::{Journal, NamedSnapshots};
@@ -77,16 +86,21 @@ pub struct Running {
     pub counters: Arc<Counters>,
     access: Option<access::AccessLogger>,
     /// Declared after `access`, because it finishes once nobody can write any more.
-    access_writer: Option<access::AccessLogWriter>,
+    access_writers: Vec<access::AccessLogWriter>,
     announcer: Option<Notifier>,
     reload: mpsc::Sender<()>,
     end: watch::Sender<ShutdownSignal>,
-    workers: Vec<JoinHandle<()>>,
+    workers: Vec<WorkerThread>,
     sidecar_thread: Option<JoinHandle<()>>,
     runtimes: Vec<Runtime>,
     /// Every listening socket once more, for the process that takes this one's place.
     held: Arc<Vec<HeldSocket>>,
-    admin_listener: AbortHandle,
+    admin_listener: AdminListener,
+    earlier: EarlierProcesses,
+    /// The main file that is in force.
+    pub settings: MainConfig,
+    /// What a changed main file builds on.
+    base: ReloadBase,
 }
 
 /// Starts everything. Nothing listens before the state is restored and the routing file is in force.
@@ -94,31 +108,26 @@ pub struct Running {
 /// # Errors
 /// [`config::ConfigError`] for a routing file with problems; otherwise what could not be started.
 pub fn start(settings: &MainConfig) -> anyhow::Result<Running> {
-    start_after(settings, None)
+    start_with(settings, OpenSockets::default(), None)
 }
 
-/// The same in the place of a running process. Until it has given its state away, nothing changes for it.
+/// The same with sockets that are open already, or in the place of a running process: until that has given its state away,
+/// nothing changes for it.
 ///
 /// # Errors
 /// As [`start`], or the running process has changed its mind.
-pub fn start_after(settings: &MainConfig, mut before: Option<&mut Predecessor>) -> anyhow::Result<Running> {
-    install_crypto_provider();
-    let workers = number_of_workers(settings);
-    let files = FileStamps::at(&settings.routing);
+pub fn start_with(
+    settings: &MainConfig,
+    open: OpenSockets,
+    before: Option<&mut Predecessor>,
+) -> anyhow::Result<Running> {
     let listeners = settings.listeners();
     let context = RoutingContext { listeners: Some(&listeners), ..AS_BUILT };
-    let routing = config::load_routing(&settings.routing, &context)?;
-    let sockets = Sockets::open(settings, workers, before.as_deref_mut())?;
-    let counters = Arc::new(Counters::new(workers));
-    let (access, access_writer) = open_access_log(settings, &counters)?.unzip();
+    let Foundation { files, routing, sockets, counters, access, access_writers, restored } =
+        Foundation::lay(settings, &context, open, before)?;
     let runtime = admin_runtime()?;
-    if let Some(before) = before {
-        before.take_state(&counters)?;
-    }
-    let restored = Restored::open(settings, &counters, sockets.admin_address)?;
-    let Restored { published, snapshots, keyring, local_token, preflights, suite_runs, probes, others, sidecar } =
-        restored;
-    let started = StartedSidecar::start(settings, sidecar, (routing, context), &runtime, &counters)?;
+    let Restored { published, snapshots, keyring, local_token, preflights, suite_runs, probes, others, .. } = restored;
+    let started = StartedSidecar::start(settings, restored.sidecar, (routing, context), &runtime, &counters)?;
     let StartedSidecar { sidecar, sidecar_thread, resolver, announcer, loaded } = started;
     let health = HealthBoard::new(published.clone(), counters.clone());
     look_after_health(&runtime, &health, &sidecar, (probes, others));
@@ -140,18 +149,18 @@ pub fn start_after(settings: &MainConfig, mut before: Option<&mut Predecessor>) 
         keep_snapshots: settings.validation.snapshots,
     });
     let (reload, reloads) = mpsc::channel(1);
-    let reloader = Reloader::new(settings, sockets.listeners(), resolver, &sidecar, (&counters, &health));
+    let own_listeners = Arc::new(Mutex::new(sockets.listeners()));
+    let reloader = Reloader::new(settings, own_listeners.clone(), resolver, &sidecar, (&counters, &health));
     runtime.spawn(reloader.run(loaded, FileWatch::from(files), reloads, changes_asked));
     let Sockets { of_workers, addresses, tls_addresses, admin, admin_address, held } = sockets;
-    let admin_listener = listen_for_admin(&runtime, admin, settings, api, keyring)?;
-    let (end, ending) = watch::channel(ShutdownSignal::NotYet);
-    let certificates = certificates(&runtime, settings, &counters)?;
-    let proxy = |shard| Proxy::new(shard, published.clone(), counters.clone(), sidecar.clone(), settings);
-    let proxy = |shard| proxy(shard).with_access_log(access.clone()).with_mirror(copies.clone());
-    let (shared, has_room) = shared(settings, &counters, ending);
-    let workers = start_workers(of_workers, &certificates, proxy, &shared)?;
-    raise(&counters.process.ready, has_room);
+    api.keep(&runtime);
+    let admin_listener = listen_for_admin(runtime.handle(), admin, settings, api.clone(), keyring)?;
+    let parts = (&published, &counters, &sidecar);
+    let StartedFront { workers, keepers, replaced, end } =
+        StartedFront::start(settings, of_workers, (access.as_ref(), copies.as_ref()), parts, &runtime)?;
     Ok(Running {
+        settings: settings.clone(),
+        base: ReloadBase { api, copies, own_listeners, replaced, keepers },
         addresses,
         tls_addresses,
         admin: admin_address,
@@ -162,7 +171,7 @@ pub fn start_after(settings: &MainConfig, mut before: Option<&mut Predecessor>) 
         health,
         counters,
         access,
-        access_writer,
+        access_writers,
         announcer,
         runs,
         mirror,
@@ -173,7 +182,41 @@ pub fn start_after(settings: &MainConfig, mut before: Option<&mut Predecessor>) 
         runtimes: vec![validation, runtime],
         held: Arc::new(held),
         admin_listener,
+        earlier: EarlierProcesses::default(),
     })
+}
+
+/// What everything else is built on, and what fails if the files, the sockets or the state are not as they must be.
+struct Foundation {
+    files: FileStamps,
+    routing: RoutingConfig,
+    sockets: Sockets,
+    counters: Arc<Counters>,
+    access: Option<access::AccessLogger>,
+    access_writers: Vec<access::AccessLogWriter>,
+    restored: Restored,
+}
+
+impl Foundation {
+    fn lay(
+        settings: &MainConfig,
+        context: &RoutingContext<'_>,
+        open: OpenSockets,
+        before: Option<&mut Predecessor>,
+    ) -> anyhow::Result<Foundation> {
+        install_crypto_provider();
+        let workers = number_of_workers(settings);
+        let files = FileStamps::at(&settings.routing);
+        let routing = config::load_routing(&settings.routing, context)?;
+        let sockets = Sockets::open(settings, workers, open)?;
+        let counters = Arc::new(Counters::new(workers));
+        let (access, writer) = open_access_log(settings, &counters)?.unzip();
+        let watches = before.map(|before| before.take_state(&counters)).transpose()?;
+        let restored = Restored::open(settings, &counters, sockets.admin_address)?;
+        let restored = restored.going_on_from(watches.unwrap_or_default());
+        let access_writers = writer.into_iter().collect();
+        Ok(Foundation { files, routing, sockets, counters, access, access_writers, restored })
+    }
 }
 
 /// Starts the checks, and what answers the sidecar's questions: about a side, and to other systems.
@@ -237,15 +280,13 @@ impl Sockets {
         OwnListeners { proxy: [&self.addresses[..], &self.tls_addresses].concat(), admin: self.admin_address }
     }
 
-    /// `before`: the process that has them already.
-    fn open(settings: &MainConfig, workers: usize, mut before: Option<&mut Predecessor>) -> anyhow::Result<Sockets> {
+    fn open(settings: &MainConfig, workers: usize, mut open: OpenSockets) -> anyhow::Result<Sockets> {
         let mut of_workers: Vec<WorkerSockets> = (0..workers).map(|_| WorkerSockets::default()).collect();
         let (mut addresses, mut tls_addresses, mut held) = (Vec::new(), Vec::new(), Vec::new());
         let plain = settings.listen.iter().map(|address| (SocketPurpose::Plain, *address));
         let tls = settings.tls.iter().map(|listener| (SocketPurpose::Tls, listener.listen));
         for (purpose, asked) in plain.chain(tls) {
-            let taken = before.as_mut().map(|before| before.sockets(purpose, asked)).unwrap_or_default();
-            let sockets = match taken {
+            let sockets = match open.take(purpose, asked) {
                 none if none.is_empty() => bind(asked, workers)?,
                 mut some => {
                     bind_more(&mut some, workers)?;
@@ -267,12 +308,12 @@ impl Sockets {
                 }
             }
         }
-        let taken = before.map(|before| before.sockets(SocketPurpose::Admin, settings.admin)).unwrap_or_default();
-        let admin = match taken.into_iter().next() {
+        let admin = match open.take(SocketPurpose::Admin, settings.admin).into_iter().next() {
             Some(taken) => taken,
             None => TcpListener::bind(settings.admin)
                 .with_context(|| format!("cannot listen on {} for the admin API", settings.admin))?,
         };
+        open.all_taken()?;
         held.push(HeldSocket::of(SocketPurpose::Admin, settings.admin, &admin)?);
         let admin_address = admin.local_addr()?;
         Ok(Sockets { of_workers, addresses, tls_addresses, admin, admin_address, held })
@@ -294,6 +335,11 @@ struct Restored {
 }
 
 impl Restored {
+    /// Goes on from what another process knew of each candidate.
+    fn going_on_from(self, watches: BTreeMap<String, HandedWatch>) -> Restored {
+        Restored { sidecar: self.sidecar.going_on_from(watches), ..self }
+    }
+
     fn open(settings: &MainConfig, counters: &Arc<Counters>, admin: SocketAddr) -> anyhow::Result<Restored> {
         let started = Journal::start_with_retention(&settings.state, settings.keep, counters.clone());
         let (journal, restored) = started.with_context(|| {
@@ -392,7 +438,8 @@ fn shared(
     settings: &MainConfig,
     counters: &Arc<Counters>,
     end: watch::Receiver<ShutdownSignal>,
-) -> (ListenerContext, bool) {
+) -> (ListenerContext, watch::Sender<bool>, bool) {
+    let (replaced, replacing) = watch::channel(false);
     let budget = DescriptorBudget::of_process(&settings.limits);
     let (limits, trusted) = (&settings.limits, &settings.trusted_proxies);
     let connection_limits = ConnectionLimits::new(budget.connections, limits, trusted, counters.clone());
@@ -401,38 +448,85 @@ fn shared(
         connection_limits: Arc::new(connection_limits),
         request_limits: Arc::new(request_limits),
         end,
+        replaced: replacing,
     };
-    (context, has_enough_descriptors(&budget))
+    (context, replaced, has_enough_descriptors(&budget))
 }
 
-/// Starts a worker for each set of sockets, plain and TLS.
-fn start_workers(
-    sockets: Vec<WorkerSockets>,
-    certificates: &[CurrentTls],
-    proxy: impl Fn(Shard) -> Proxy,
-    shared: &ListenerContext,
-) -> anyhow::Result<Vec<JoinHandle<()>>> {
-    let mut workers = Vec::new();
-    for (at, WorkerSockets { plain, tls }) in sockets.into_iter().enumerate() {
-        let plain = plain.into_iter().map(|socket| WorkerListener { socket, tls: None });
-        let tls =
-            tls.into_iter().map(|(place, socket)| WorkerListener { socket, tls: certificates.get(place).cloned() });
-        let listeners = plain.chain(tls).collect();
-        workers.push(start_worker(format!("worker {at}"), proxy(Shard(at)), listeners, shared.clone())?);
-    }
-    Ok(workers)
+/// What clients meet, as the main file has it.
+struct Front<'a> {
+    settings: &'a MainConfig,
+    certificates: &'a [CurrentTls],
+    access: Option<&'a access::AccessLogger>,
+    copies: Option<&'a CopyQueue>,
 }
 
-/// The certificates of the TLS listeners, and the tasks that reload them from their files.
-fn certificates(runtime: &Runtime, settings: &MainConfig, counters: &Arc<Counters>) -> anyhow::Result<Vec<CurrentTls>> {
-    let mut currents = Vec::new();
-    for listener in &settings.tls {
-        let (watcher, current) = CertificateWatcher::open(listener, counters.clone())
-            .map_err(|why| anyhow::anyhow!("cannot listen with TLS on {}: {why}", listener.listen))?;
-        runtime.spawn(watcher.keep());
-        currents.push(current);
+impl Front<'_> {
+    /// What each worker works with, by its sockets, plain and TLS.
+    fn generations(
+        &self,
+        sockets: Vec<WorkerSockets>,
+        (published, counters, sidecar): (&SnapshotReader, &Arc<Counters>, &SidecarHandle),
+        shared: &ListenerContext,
+    ) -> Vec<WorkerGeneration> {
+        let of = |(at, WorkerSockets { plain, tls }): (usize, WorkerSockets)| {
+            let plain = plain.into_iter().map(|socket| WorkerListener { socket, tls: None });
+            let current = |place: usize| self.certificates.get(place).cloned();
+            let tls = tls.into_iter().map(|(place, socket)| WorkerListener { socket, tls: current(place) });
+            let (counters, sidecar) = (counters.clone(), sidecar.clone());
+            let proxy = Proxy::new(Shard(at), published.clone(), counters, sidecar, self.settings)
+                .with_access_log(self.access.cloned())
+                .with_mirror(self.copies.cloned());
+            WorkerGeneration { proxy, listeners: plain.chain(tls).collect(), shared: shared.clone() }
+        };
+        sockets.into_iter().enumerate().map(of).collect()
     }
-    Ok(currents)
+}
+
+/// The running workers.
+struct StartedFront {
+    workers: Vec<WorkerThread>,
+    /// What looks after the certificates.
+    keepers: Vec<AbortHandle>,
+    replaced: watch::Sender<bool>,
+    end: watch::Sender<ShutdownSignal>,
+}
+
+impl StartedFront {
+    fn start(
+        settings: &MainConfig,
+        sockets: Vec<WorkerSockets>,
+        (access, copies): (Option<&access::AccessLogger>, Option<&CopyQueue>),
+        parts: (&SnapshotReader, &Arc<Counters>, &SidecarHandle),
+        runtime: &Runtime,
+    ) -> anyhow::Result<StartedFront> {
+        let (_, counters, _) = parts;
+        let (end, ending) = watch::channel(ShutdownSignal::NotYet);
+        let (certificates, currents) = certificates(settings, counters)?;
+        let front = Front { settings, certificates: &currents, access, copies };
+        let (shared, replaced, has_room) = shared(settings, counters, ending);
+        let workers = start_workers(front.generations(sockets, parts, &shared))?;
+        let keepers = certificates.into_iter().map(|watcher| runtime.spawn(watcher.keep()).abort_handle()).collect();
+        raise(&counters.process.ready, has_room);
+        Ok(StartedFront { workers, keepers, replaced, end })
+    }
+}
+
+fn start_workers(generations: Vec<WorkerGeneration>) -> anyhow::Result<Vec<WorkerThread>> {
+    let workers = generations.into_iter().enumerate();
+    Ok(workers.map(|(at, first)| start_worker(format!("worker {at}"), first)).collect::<std::io::Result<_>>()?)
+}
+
+/// The certificates of the TLS listeners, and what reloads them from their files.
+fn certificates(
+    settings: &MainConfig,
+    counters: &Arc<Counters>,
+) -> anyhow::Result<(Vec<CertificateWatcher>, Vec<CurrentTls>)> {
+    let open = |listener: &TlsListener| {
+        CertificateWatcher::open(listener, counters.clone())
+            .map_err(|why| anyhow::anyhow!("cannot listen with TLS on {}: {why}", listener.listen))
+    };
+    settings.tls.iter().map(open).collect()
 }
 
 fn open_access_log(
@@ -447,23 +541,40 @@ fn open_access_log(
     })
 }
 
+/// The task that listens for the admin API, until this is dropped.
+#[derive(Debug)]
+struct AdminListener {
+    leaving: watch::Sender<bool>,
+    certificate: Option<AbortHandle>,
+}
+
+impl AdminListener {
+    /// Accepts no more, and ends what is there.
+    fn leave(&self) {
+        self.leaving.send_replace(true);
+    }
+}
+
+impl Drop for AdminListener {
+    fn drop(&mut self) {
+        self.leave();
+        self.certificate.iter().for_each(AbortHandle::abort);
+    }
+}
+
 fn listen_for_admin(
-    runtime: &Runtime,
+    runtime: &Handle,
     socket: TcpListener,
     settings: &MainConfig,
     api: Api,
     keyring: Keyring,
-) -> anyhow::Result<AbortHandle> {
+) -> anyhow::Result<AdminListener> {
     let address = socket.local_addr()?;
-    let tls = match &settings.admin_access.tls {
-        None => None,
-        Some(listener) => {
-            let (keeper, current) = CertificateWatcher::open(listener, api.counters.clone())
-                .map_err(|why| anyhow::anyhow!("cannot listen with TLS on {address} for the admin API: {why}"))?;
-            runtime.spawn(keeper.keep());
-            Some(current)
-        }
-    };
+    let tls = settings.admin_access.tls.as_ref().map(|listener| {
+        CertificateWatcher::open(listener, api.counters.clone())
+            .map_err(|why| anyhow::anyhow!("cannot listen with TLS on {address} for the admin API: {why}"))
+    });
+    let (keeper, tls) = tls.transpose()?.unzip();
     if !address.ip().is_loopback() && tls.is_none() {
         tracing::warn!(%address, "the admin API listens outside loopback without TLS: tokens can be read in transit");
     }
@@ -471,10 +582,10 @@ fn listen_for_admin(
     let _in_runtime = runtime.enter();
     let listener = tokio::net::TcpListener::from_std(socket)?;
     let authenticator = Authenticator::new(keyring, &settings.admin_access, address, api.sidecar.clone());
-    runtime.spawn(api.recent_traffic.clone().keep());
-    runtime.spawn(api.hourly_traffic.clone().keep());
-    let serving = runtime.spawn(admin::listen::serve(listener, tls, admin::app(api, authenticator)));
-    Ok(serving.abort_handle())
+    let (leaving, leave) = watch::channel(false);
+    runtime.spawn(admin::listen::serve(listener, tls, admin::app(api, authenticator), leave));
+    let certificate = keeper.map(|keeper| runtime.spawn(keeper.keep()).abort_handle());
+    Ok(AdminListener { leaving, certificate })
 }
 
 impl Running {
@@ -486,9 +597,20 @@ impl Running {
 
     /// What starts a program in this process's place, and may take a minute. Once it serves, this process is to
     /// [`leave`](Running::leave); if it does not come up, this one goes on.
-    pub fn upgrade(&self) -> impl FnOnce(&Path) -> Result<Successor, UpgradeError> + Send + use<> {
+    pub fn upgrade(&self) -> impl FnOnce(&UpgradeOrder) -> Result<Successor, UpgradeError> + Send + use<> {
         let (held, sidecar, counters) = (self.held.clone(), self.sidecar.clone(), self.counters.clone());
-        move |binary| start_successor(binary, &held, &sidecar, &counters)
+        move |order| start_successor(order, &held, &sidecar, &counters)
+    }
+
+    /// Tells the process that was replaced that this one serves, and hears what it counts until it ends.
+    ///
+    /// # Errors
+    /// It has given up in the meantime, and goes on.
+    pub fn take_over(&mut self, before: Predecessor) -> anyhow::Result<()> {
+        let remark = before.remark();
+        self.earlier = before.replace(&self.counters)?;
+        self.sidecar.remark(remark);
+        Ok(())
     }
 
     /// Reopens the access log, after it was moved away.
@@ -505,7 +627,7 @@ impl Drop for Running {
         if !self.workers.is_empty() {
             self.end.send_replace(ShutdownSignal::Now);
             for worker in self.workers.drain(..) {
-                let _ = worker.join();
+                worker.join();
             }
         }
         if let Some(announcer) = self.announcer.take() {
@@ -514,7 +636,7 @@ impl Drop for Running {
         self.runtimes.drain(..).for_each(Runtime::shutdown_background);
         // The workers have released it: this was the last handle that could write, so the writer finishes.
         drop(self.access.take());
-        drop(self.access_writer.take());
+        self.access_writers.clear();
         // Last: the journal is written when the sidecar releases it.
         self.sidecar.end();
         if let Some(thread) = self.sidecar_thread.take() {

@@ -10,6 +10,7 @@ use crate::rollout::figure_history::OutsideFigures;
 use crate::rollout::forecast::time_of;
 use crate::rollout::freeze_window::FreezeWindow;
 use crate::rollout::gate_history::RolloutGates;
+use crate::rollout::handed_watch::HandedWatch;
 use crate::rollout::held_rollback::{GradualReturn, HELD, HeldRollback, LastServed};
 use crate::rollout::journal_entries::Component;
 use crate::rollout::ledger::OpenLedger;
@@ -45,6 +46,8 @@ pub(super) struct ServiceState {
     /// By [`Environment::index`]: a check that rolls back fails.
     pub(super) failing: [bool; 2],
     pub(super) watch: Option<ServiceWatch>,
+    /// What another process knew of the candidate, until the watch begins.
+    pub(super) handed: Option<HandedWatch>,
     /// Whether the split holds, while that is judged.
     pub(super) split: Option<SplitReading>,
     /// For the current rollout, or for the last one until its last request has ended.
@@ -85,6 +88,7 @@ impl ServiceState {
             ask: None,
             failing: [false; 2],
             watch: None,
+            handed: None,
             split: None,
             book: None,
             clocked: StepClock::default(),
@@ -130,6 +134,16 @@ impl ServiceState {
             Some(DeployFreeze { who: Component::File.name().to_owned(), why: window.text().to_owned(), until })
         };
         self.durable.frozen(wall).cloned().or_else(|| self.freezes.iter().find_map(window))
+    }
+
+    /// What is known of the candidate, if it is judged.
+    pub(super) fn hand_over(&self) -> Option<HandedWatch> {
+        let rollout = self.durable.rollout;
+        let scopes = self.watch.as_ref().map(ServiceWatch::hand_over);
+        let ledger = self.book.as_ref().map(OpenLedger::ledger).filter(|ledger| ledger.rollout == rollout);
+        let is_known = scopes.is_some() || ledger.is_some();
+        let (routes, failure_rules) = (self.routes.clone(), self.failure_rules);
+        is_known.then_some(HandedWatch { rollout, routes, failure_rules, scopes, ledger })
     }
 
     /// Ends the watch, and soon the ledger: what they saw is not part of the next attempt.

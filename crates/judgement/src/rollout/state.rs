@@ -10,8 +10,8 @@ use crate::rollout::service_state::ServiceState;
 use crate::rollout::service_update::{Sequence, ServiceUpdate};
 use crate::rollout::service_watch::{GuardReading, ServiceWatch};
 use crate::rollout::{
-    Announcement, AuditRemark, ChangeKind, DurableState, Effect, Event, JournalChange, OperatorCommand, RolloutError,
-    RuntimeOverrides,
+    Announcement, AuditRemark, ChangeKind, DurableState, Effect, Event, HandedWatch, JournalChange, OperatorCommand,
+    RolloutError, RuntimeOverrides,
 };
 use crate::time::Millis;
 use crate::traffic::Environment;
@@ -29,6 +29,8 @@ pub struct State {
     pub(super) lost: bool,
     /// There was a state, and nothing is left of it: services that seem new may have been promoted meanwhile.
     pub(super) missing: bool,
+    /// What the process before this one knew, until its services are loaded.
+    pub(super) handed: BTreeMap<String, HandedWatch>,
 }
 
 impl State {
@@ -50,6 +52,18 @@ impl State {
     /// The same state, where there must have been another one before it.
     pub fn with_a_past(self) -> State {
         State { missing: true, ..self }
+    }
+
+    /// What is known of the candidate of each service that is judged, for another process.
+    pub fn hand_over(&self) -> BTreeMap<String, HandedWatch> {
+        let handed = |(name, service): (&String, &ServiceState)| Some((name.clone(), service.hand_over()?));
+        self.services.iter().filter_map(handed).collect()
+    }
+
+    /// Goes on from what another process knew, once the services are loaded.
+    #[must_use]
+    pub fn going_on_from(self, handed: BTreeMap<String, HandedWatch>) -> State {
+        State { handed, ..self }
     }
 
     /// Takes the time of day: clocks are set, and hosts sleep, and what people agreed on is by the clock on the wall.
