@@ -63,6 +63,7 @@ fn forward(bencher: Bencher, trusted: bool, hop: HopHeaders, edits: &[HeaderEdit
         strip,
         ids: &marks,
         hop,
+        rewrite: None,
         edits,
         websocket,
         http2: false,

@@ -108,6 +108,8 @@ enum Command {
     Freeze(commands::FreezeArgs),
     /// Lift a freeze.
     Unfreeze(commands::ActionEverywhereArgs),
+    /// Have new requests of a service wait for a while, or let those that wait go.
+    Hold(commands::HoldArgs),
     /// Show or remove rules and triggers that were set at run time.
     Overlay(overlay::OverlayArgs),
     /// Show what changed, who changed it and why.
@@ -167,6 +169,7 @@ pub fn main() -> ExitCode {
         Command::Clear(args) => commands::act_everywhere(DeploymentPost::EmergencyClear, &args),
         Command::Freeze(args) => commands::freeze(&args),
         Command::Unfreeze(args) => commands::act_everywhere(DeploymentPost::Unfreeze, &args),
+        Command::Hold(args) => commands::hold(&args),
         Command::Overlay(args) => overlay::run(&args),
         Command::Completions(args) => completions::completions(&args),
         Command::Man(args) => completions::man(&args),

@@ -7,6 +7,7 @@ mod guard;
 mod health;
 mod mirror;
 mod notices;
+mod own_answers;
 mod suites;
 
 use std::collections::{HashMap, HashSet};
@@ -54,6 +55,7 @@ fn process() -> Vec<MetricFamily> {
 pub fn collect(counters: &Counters, snapshot: &RoutingSnapshot) -> Vec<Family> {
     let mut families = of_routes(counters, snapshot);
     families.push(of_pages(snapshot));
+    families.push(own_answers::of_own_answers(snapshot));
     families.extend(of_services(counters, snapshot));
     families.extend(guard::of_guard(counters));
     families.extend(guard::of_gates(counters));
@@ -162,6 +164,7 @@ fn of_services(counters: &Counters, snapshot: &RoutingSnapshot) -> Vec<Family> {
     let sides = &["service", "environment"];
     let mut weight = Family::gauge("weight_ratio", "The configured share of the traffic, 0 to 1.", sides);
     let mut active = Family::gauge("active", "1 for the environment that serves by default.", sides);
+    let mut held = Family::gauge("held_requests", "Requests that wait because the service is held.", &["service"]);
     let mut endpoints = Family::gauge("endpoints", "Addresses that the environment's origin resolves to.", sides);
     let mut rollbacks = Family::counter(
         "rollbacks_total",
@@ -169,6 +172,8 @@ fn of_services(counters: &Counters, snapshot: &RoutingSnapshot) -> Vec<Family> {
         &["service", "reason"],
     );
     for (id, rules, split) in snapshot.table.services() {
+        let waiting = snapshot.serving(id).map_or(0, |serving| serving.held.number());
+        held.set(&[&rules.name], waiting as f64);
         let candidate = if split.stopped { 0.0 } else { split.weight.ratio() };
         for side in Environment::BOTH {
             let labels = [rules.name.as_str(), side.name()];
@@ -191,7 +196,7 @@ fn of_services(counters: &Counters, snapshot: &RoutingSnapshot) -> Vec<Family> {
     for ((service, reason), count) in counts {
         rollbacks.count(&[&service, &reason], count);
     }
-    vec![weight, active, endpoints, rollbacks, certificates]
+    vec![weight, active, held, endpoints, rollbacks, certificates]
 }
 
 fn of_process(process: &ProcessCounters, snapshot: &RoutingSnapshot) -> Vec<Family> {

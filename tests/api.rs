@@ -5,6 +5,7 @@ mod document;
 mod events;
 mod examples;
 mod fuzz;
+mod hold;
 mod repeats;
 mod roles;
 mod validation;

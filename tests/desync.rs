@@ -112,7 +112,7 @@ const CODINGS: &str = "no browser and no library sends another transfer coding t
 const UNDERSCORE: &str = "CGI and its heirs read `_` as `-`: X_Forwarded_For would be X-Forwarded-For";
 
 /// Reasons that are not hygiene's: each has its case elsewhere, beside what it is about.
-const OTHERS: [&str; 9] = [
+const OTHERS: [&str; 12] = [
     "unknown_host",
     "too_slow",
     "method",
@@ -122,6 +122,9 @@ const OTHERS: [&str; 9] = [
     "tls_handshake",
     "body_too_large",
     "bad_body",
+    "rate_limited",
+    "maintenance",
+    "held",
 ];
 
 #[test]

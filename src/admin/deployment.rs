@@ -18,6 +18,7 @@ use crate::admin::verb::Verb;
 use crate::admin::{earlier_version, history, mirror, overlay, plan, traffic};
 use judgement::rollout::{DeployRequest, OperatorAction};
 use judgement::time::Millis;
+use judgement::traffic::split::RequestHold;
 use memory::clock;
 use wire::{ActionBody, DEPLOYMENT, DeploymentPost, DeploymentPut};
 
@@ -76,6 +77,8 @@ async fn act(State(api): State<Api>, caller: Caller, headers: HeaderMap, body: B
         DeploymentPost::Abort(body) => ServiceCommand::new(call, body, OperatorAction::Abort),
         DeploymentPost::Rollback(body) => return earlier_version::roll_back(&api, call, body).await,
         DeploymentPost::Unfreeze(body) => ServiceCommand::new(call, body, OperatorAction::Unfreeze),
+        DeploymentPost::Hold(body) => hold(call, body),
+        DeploymentPost::Release(body) => ServiceCommand::new(call, body, OperatorAction::Release),
         DeploymentPost::EmergencyStop(body) => ServiceCommand::new(call, body, OperatorAction::Stop),
         DeploymentPost::EmergencyClear(body) => ServiceCommand::new(call, body, OperatorAction::Clear),
     };
@@ -108,6 +111,28 @@ fn freeze(call: Call, freeze: wire::Freeze) -> Result<ServiceCommand, ApiError> 
     let until = until.map(|until| moment(&until, clock::wall_millis())).transpose()?;
     let body = ActionBody { service, reason: Some(reason), initiator };
     ServiceCommand::new(call, body, OperatorAction::Freeze { until })
+}
+
+fn hold(call: Call, hold: wire::Hold) -> Result<ServiceCommand, ApiError> {
+    let wire::Hold { service, length, max, reason, initiator } = hold;
+    let shown = input::brief(&length);
+    let parsed = Millis::parse(&length).ok().filter(|length| (Millis(1000)..=RequestHold::LONGEST).contains(length));
+    let length = parsed.ok_or_else(|| {
+        let message = format!("`for`: `{shown}` is not a duration from 1s to {}", RequestHold::LONGEST);
+        ApiError::senseless(
+            "bad_for",
+            message,
+            "write a duration such as \"30s\"; hold again before it is over if it takes longer",
+        )
+    })?;
+    let most = max.unwrap_or(RequestHold::MOST);
+    if !(1..=RequestHold::LIMIT).contains(&most) {
+        let message = format!("`max`: {most} is not from 1 to {}", RequestHold::LIMIT);
+        return Err(ApiError::senseless("bad_max", message, "leave it out for 1000 requests"));
+    }
+    let until = clock::wall_millis().saturating_add(length.0);
+    let body = ActionBody { service, reason, initiator };
+    ServiceCommand::new(call, body, OperatorAction::Hold(RequestHold { until, most }))
 }
 
 /// Whether the candidate is where an earlier deploy sent it, and not where the file does.

@@ -84,6 +84,8 @@ verbs! {
     HealthCheck: DEPLOYMENT "POST" "health_check", Operator, OneService, [], "run health checks";
     Freeze: DEPLOYMENT "POST" "freeze", Admin, EveryService, [Freeze], "freeze deploys";
     Unfreeze: DEPLOYMENT "POST" "unfreeze", Admin, EveryService, [Unfreeze], "lift a freeze";
+    Hold: DEPLOYMENT "POST" "hold", Operator, OneService, [Hold], "hold requests";
+    Release: DEPLOYMENT "POST" "release", Operator, OneService, [Release], "let held requests go";
     EmergencyStop: DEPLOYMENT "POST" "emergency_stop", Operator, EveryService, [Stop], "trigger an emergency stop";
     EmergencyClear: DEPLOYMENT "POST" "emergency_clear", Admin, EveryService, [Clear], "clear an emergency stop";
     PutRule: DEPLOYMENT "PUT" "rule", Admin, OneService, [Overlay], "edit rules";
@@ -180,6 +182,8 @@ mod tests {
             (Freeze, [NO, NO, YES]),
             (Unfreeze, [NO, NO, YES]),
             (EmergencyStop, [NO, YES, YES]),
+            (Hold, [NO, YES, YES]),
+            (Release, [NO, YES, YES]),
             (EmergencyClear, [NO, NO, YES]),
             (PutRule, [NO, NO, YES]),
             (PutHealth, [NO, NO, YES]),

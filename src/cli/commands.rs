@@ -1,5 +1,5 @@
 //! The commands that are one call: shift, pause, resume, approve, promote, abort, rollback, stop, clear, freeze,
-//! unfreeze.
+//! unfreeze, hold.
 
 use serde::Serialize;
 
@@ -7,8 +7,8 @@ use crate::cli::client::{AdminArg, CallError};
 use crate::cli::output::say;
 use crate::cli::{Exit, Output};
 use wire::{
-    ActionAnswer, ActionBody, ActionResult, DeploymentPost, Freeze, RequestBody, Rollback, RollbackPost, ServiceResult,
-    TrafficShift,
+    ActionAnswer, ActionBody, ActionResult, DeploymentPost, Freeze, Hold, RequestBody, Rollback, RollbackPost,
+    ServiceResult, TrafficShift,
 };
 
 /// Stands for every service.
@@ -71,6 +71,29 @@ pub struct FreezeArgs {
     all: bool,
     #[command(flatten)]
     admin: AdminArg,
+}
+
+#[derive(Debug, clap::Args)]
+pub struct HoldArgs {
+    /// When the hold ends by itself: a duration from 1s to 10m.
+    #[arg(long = "for", value_name = "DURATION", required_unless_present = "release")]
+    length: Option<String>,
+    /// The most requests that wait at once; others get a 503. Default: 1000, which takes some 25 MB.
+    #[arg(long, value_name = "NUMBER")]
+    max: Option<u32>,
+    /// Let the requests that wait go at once.
+    #[arg(long, conflicts_with_all = ["length", "max"])]
+    release: bool,
+    #[command(flatten)]
+    plain: ActionArgs,
+}
+
+pub fn hold(args: &HoldArgs) -> anyhow::Result<Exit> {
+    let HoldArgs { length, max, release: _, plain } = args;
+    let Some(length) = length else { return act(DeploymentPost::Release, plain) };
+    let ActionArgs { reason, admin } = plain;
+    let (service, length, reason) = (admin.service.clone(), length.clone(), reason.clone());
+    send(admin, &DeploymentPost::Hold(Hold { service, length, max: *max, reason, initiator: None }))
 }
 
 /// Sends an action that takes only a reason.

@@ -160,6 +160,14 @@ pub fn tone_of(phase: RolloutPhase) -> Tone {
     }
 }
 
+/// That new requests wait.
+fn waiting(service: &Service) -> Option<(Tone, String)> {
+    let hold = service.hold.as_ref()?;
+    let (name, until, max) = (&service.service, &hold.until, hold.max);
+    let text = format!("{name}: new requests wait until {until}, up to {max} of them (`cutover hold --release`)");
+    Some((Tone::Warning, text))
+}
+
 /// What does not fit in a table: why something is held, and what to do about it.
 fn remarks(service: &Service) -> Vec<(Tone, String)> {
     let name = &service.service;
@@ -176,6 +184,7 @@ fn remarks(service: &Service) -> Vec<(Tone, String)> {
     if let Some(latch) = &service.latch {
         notes.push((Tone::Bad, format!("{name}: rolled back: {} (`cutover explain {}`)", latch.reason, latch.entry)));
     }
+    notes.extend(waiting(service));
     if let Some(freeze) = &service.freeze {
         let until = freeze.until.as_ref().map_or(String::new(), |until| format!(" until {until}"));
         notes.push((Tone::Warning, format!("{name}: frozen by {}{until}: {}", freeze.who, freeze.why)));

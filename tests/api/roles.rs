@@ -17,6 +17,7 @@ fn changes() -> Vec<(&'static str, &'static str, Value)> {
         "rollback",
         "health_check",
         "unfreeze",
+        "release",
         "emergency_stop",
         "emergency_clear",
     ];
@@ -26,6 +27,7 @@ fn changes() -> Vec<(&'static str, &'static str, Value)> {
         ("POST", DEPLOYMENT, json!({ "action": "deploy", "version": "9", "origin": "http://127.0.0.1:9" })),
         ("POST", DEPLOYMENT, shift),
         ("POST", DEPLOYMENT, json!({ "action": "freeze", "reason": "no" })),
+        ("POST", DEPLOYMENT, json!({ "action": "hold", "for": "1s" })),
         ("PUT", DEPLOYMENT, json!({ "action": "rule", "name": "a", "rule": {} })),
         ("PUT", DEPLOYMENT, json!({ "action": "health_check", "check": "a", "enabled": false })),
         ("DELETE", "/api/admin/deployment?rule=a", Value::Null),

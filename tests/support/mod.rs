@@ -3,6 +3,7 @@
 pub mod client;
 pub mod front;
 pub mod h2;
+pub mod h2_client;
 pub mod house;
 pub mod modules;
 pub mod origin;

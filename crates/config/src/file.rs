@@ -9,7 +9,9 @@ mod main;
 mod metric;
 mod mirror;
 mod notify;
+mod pages;
 mod rollout;
+mod route_terms;
 pub mod schema;
 mod service;
 mod suite;
@@ -30,7 +32,9 @@ pub use main::{
 pub use metric::{CompareFile, MetricFile};
 pub use mirror::MirrorFile;
 pub use notify::{NotifyFile, NotifyKind};
+pub use pages::MaintenanceFile;
 pub use rollout::{RolloutFile, StepFile};
+pub use route_terms::{RateLimitFile, RateLimitKeyFile, RateLimitKeyTable, RedirectFile};
 pub use service::{
     EnvironmentFile, Failover, GuardFile, Http2Choice, PathFile, PresetName, RouteFile, RuleFile, RuleTargetWord,
     SameSite, ServiceFile, SkewFile, SplitFile, StickyFile, StickyTable, TimeoutsFile, TriggerFile, ValueFile,

@@ -39,6 +39,10 @@ fn rule(lines: &str) -> String {
     routing("[[service.shop.rule]]", lines)
 }
 
+fn route(lines: &str) -> String {
+    routing("[[service.shop.route]]", &format!("name = \"a\"\npath = \"/a\"\n{lines}"))
+}
+
 fn rollout(lines: &str) -> String {
     routing("[service.shop.rollout]", lines)
 }
@@ -76,6 +80,60 @@ fn routing_files() -> Vec<(&'static str, String)> {
             "a cookie that one of two hosts ignores",
             split("sticky = { cookie = \"c\", domain = \"shop.test\" }")
                 .replace("[service.shop]\n", "[service.shop]\nhosts = [\"*.shop.test\", \"notshop.test\"]\n"),
+        ),
+        (
+            "a redirect to itself",
+            routing("[[service.shop.route]]", "name = \"a\"\npath = \"/a/*\"\nredirect = { to = \"{path}\" }"),
+        ),
+        (
+            "a redirect to https",
+            routing(
+                "[[service.shop.route]]",
+                "name = \"a\"\npath = \"/*\"\nredirect = { to = \"https://{host}{path}\", status = 300 }",
+            ),
+        ),
+        (
+            "a redirect that is a text",
+            routing("[[service.shop.route]]", "name = \"a\"\npath = \"/a\"\nredirect = \"https://www.test{uri}\""),
+        ),
+        (
+            "a redirect with another's placeholder",
+            routing(
+                "[[service.shop.route]]",
+                "name = \"a\"\npath = \"/a\"\nredirect = { to = \"https://www.test{uri}\" }",
+            ),
+        ),
+        (
+            "a redirect to nowhere",
+            routing("[[service.shop.route]]", "name = \"a\"\npath = \"/a\"\nredirect = { status = 308 }"),
+        ),
+        (
+            "a prefix that is never there",
+            routing("[[service.shop.route]]", "name = \"a\"\npath = \"/a/*\"\nstrip_prefix = \"/b\""),
+        ),
+        (
+            "a prefix with a star",
+            routing(
+                "[[service.shop.route]]",
+                "name = \"a\"\npath = \"/a/*\"\nstrip_prefix = \"/a/*\"\nadd_prefix = \"/\"",
+            ),
+        ),
+        ("a page that is not there", service("error_pages = { 502 = \"no-such.html\" }")),
+        ("a page of another kind", service("error_pages = { 502 = \"page.php\" }")),
+        ("pages that are no error's", service("error_pages = { 200 = \"ok.html\", \"oops\" = \"a.html\" }")),
+        ("a maintenance that is a switch", service("maintenance = true")),
+        ("a limit without its time", route("rate_limit = { requests = 100 }")),
+        (
+            "a limit by two things",
+            route(
+                "rate_limit = { requests = 0, per = \"100ms\" }\n[[service.shop.route]]\nname = \"b\"\npath = \"/b\"\nrate_limit = { requests = 5, per = \"1m\", by = { header = \"x-key\", cookie = \"a\" } }",
+            ),
+        ),
+        ("a limit by a word", route("rate_limit = { requests = 10, per = \"1m\", by = \"ip\" }")),
+        ("a limit that is a text", route("rate_limit = \"100/m\"")),
+        (
+            "a limit of what is redirected",
+            route("redirect = { to = \"/b\" }\nrate_limit = { requests = 10, per = \"1m\" }"),
         ),
         ("a version of pages that nothing carries", service("skew = { for = \"12h\" }")),
         ("a version of pages in a header of every client", service("skew = { header = \"host\" }")),

@@ -17,7 +17,14 @@ pub fn request_line(out: &mut Vec<u8>, method: &str, target: &str) {
 pub fn forwarded_request_line(out: &mut Vec<u8>, request: HeadView<'_>, base: &str) {
     let path = request.path();
     let base = if path == "*" { "" } else { base };
-    put(out, &[request.method().as_bytes(), b" ", base.as_bytes(), path.as_bytes()]);
+    rewritten_request_line(out, request, &[base, path]);
+}
+
+/// The same with another path, which is these pieces together.
+#[inline]
+pub fn rewritten_request_line(out: &mut Vec<u8>, request: HeadView<'_>, path: &[&str]) {
+    put(out, &[request.method().as_bytes(), b" "]);
+    path.iter().for_each(|piece| out.extend_from_slice(piece.as_bytes()));
     if let Some(query) = request.query() {
         put(out, &[b"?", query.as_bytes()]);
     }

@@ -297,6 +297,9 @@ pub enum ChangeKind {
     Abort,
     Freeze,
     Unfreeze,
+    /// New requests wait, and go on.
+    Hold,
+    Release,
     /// The guard, or the notices, were switched on or off.
     Monitoring,
     Alerting,

@@ -16,6 +16,9 @@ pub mod split;
 pub mod sticky;
 mod table;
 
+use std::borrow::Cow;
+use std::net::IpAddr;
+
 use serde::{Deserialize, Serialize};
 
 use crate::traffic::head::{HttpVersion, RequestHead};
@@ -25,7 +28,7 @@ use crate::traffic::route::{RouteIndex, Routes};
 use crate::traffic::rule::{RequestFacts, RoutingRule, RuleTarget};
 use crate::traffic::skew::SkewBy;
 use crate::traffic::split::{KeyBucket, TrafficSplit};
-use crate::traffic::sticky::StickyBy;
+use crate::traffic::sticky::{StickyBy, StickyKey};
 
 pub use crate::traffic::table::{RoutingTable, ServiceRules};
 
@@ -160,10 +163,87 @@ pub enum RoutingError {
     BadTarget,
 }
 
+/// A request whose service and route are known, while no environment is chosen yet: whoever answers it now has drawn
+/// nothing, and its split stays exact.
+#[derive(Debug)]
+pub struct FoundRoute<'a> {
+    table: &'a RoutingTable,
+    head: &'a RequestHead<'a>,
+    host: Option<Cow<'a, str>>,
+    path: NormalizedPath<'a>,
+    pub service: ServiceId,
+    pub route: RouteId,
+    index: Option<RouteIndex>,
+}
+
+impl<'a> FoundRoute<'a> {
+    /// Finds the service by the host, and the route by the path.
+    ///
+    /// # Errors
+    /// A [`RoutingError`] if the request names no service or cannot be read.
+    #[inline]
+    pub fn find(table: &'a RoutingTable, head: &'a RequestHead<'a>) -> Result<FoundRoute<'a>, RoutingError> {
+        let host = host::of_request(head)?;
+        if host.is_none() && head.version == HttpVersion::Http11 {
+            // Even if a catch-all would take it (RFC 9112 3.2).
+            return Err(RoutingError::BadHost);
+        }
+        let service = table.service_of(host.as_deref().unwrap_or("")).ok_or(RoutingError::UnknownHost)?;
+        let path = NormalizedPath::normalised(head.path)?;
+        let (rules, _) = table.service(service);
+        let index = rules.routes.find(path.as_str());
+        Ok(FoundRoute { table, head, host, path, service, route: rules.route_id(index), index })
+    }
+
+    pub const fn client(&self) -> IpAddr {
+        self.head.client
+    }
+
+    /// The request's key, where it has one.
+    pub fn key(&self, by: &StickyBy) -> Option<StickyKey<'a>> {
+        RequestFacts::new(self.head, self.host.as_deref().unwrap_or(""), self.path.as_str(), self.index).key(by)
+    }
+
+    /// Chooses the environment.
+    ///
+    /// `draw` gives the ordinal of this request in a sequence, counted from 0. It is called at most once, and only for
+    /// requests that nothing else decides, so that the split stays exact.
+    #[inline]
+    pub fn decide(&self, draw: impl FnOnce(DrawSequence) -> u64) -> Decision {
+        let FoundRoute { head, service: service_id, index: route, .. } = *self;
+        let (rules, split) = self.table.service(service_id);
+        let facts = RequestFacts::new(head, self.host.as_deref().unwrap_or(""), self.path.as_str(), route);
+
+        let choice = choose(rules, split, &facts, route, service_id, draw);
+        let page = choice.page(rules, split, &facts);
+        let choice = choice.with_page(page).in_doubt(split, page, || !retry::could_be_rescued(head));
+        let mut environment = choice.environment;
+        let mut why = choice.why;
+        // The roles as health checks leave them: a candidate that is down gives way even to an override; an active that is
+        // down gives way only if the service says so.
+        let may_fail_over = environment != split.active || rules.failover_both;
+        if may_fail_over && !environment.of(&split.up) && *environment.other().of(&split.up) {
+            environment = environment.other();
+            why = DecisionReason::Failover;
+        }
+        let is_divided = matches!(why, DecisionReason::Bucket | DecisionReason::Draw);
+        // A page's version would have sent it to one side only, so what it leaves on the other is no share.
+        let by_weight = is_divided && choice.judged && page.is_none() && split.divides_freely();
+        Decision {
+            service: service_id,
+            route: self.route,
+            environment,
+            candidate: environment != split.active,
+            judged: choice.judged,
+            pin: choice.pin && why != DecisionReason::Failover,
+            key: choice.key,
+            why,
+            by_weight,
+        }
+    }
+}
+
 /// Finds the service and the route, and chooses the environment.
-///
-/// `draw` gives the ordinal of this request in a sequence, counted from 0. It is called at most once, and only for
-/// requests that nothing else decides, so that the split stays exact.
 ///
 /// # Errors
 /// A [`RoutingError`] if the request names no service or cannot be read.
@@ -173,43 +253,7 @@ pub fn decide(
     head: &RequestHead<'_>,
     draw: impl FnOnce(DrawSequence) -> u64,
 ) -> Result<Decision, RoutingError> {
-    let host = host::of_request(head)?;
-    if host.is_none() && head.version == HttpVersion::Http11 {
-        // Even if a catch-all would take it (RFC 9112 3.2).
-        return Err(RoutingError::BadHost);
-    }
-    let service_id = table.service_of(host.as_deref().unwrap_or("")).ok_or(RoutingError::UnknownHost)?;
-    let path = NormalizedPath::normalised(head.path)?;
-    let (rules, split) = table.service(service_id);
-    let route = rules.routes.find(path.as_str());
-    let facts = RequestFacts::new(head, host.as_deref().unwrap_or(""), path.as_str(), route);
-
-    let choice = choose(rules, split, &facts, route, service_id, draw);
-    let page = choice.page(rules, split, &facts);
-    let choice = choice.with_page(page).in_doubt(split, page, || !retry::could_be_rescued(head));
-    let mut environment = choice.environment;
-    let mut why = choice.why;
-    // The roles as health checks leave them: a candidate that is down gives way even to an override; an active that is
-    // down gives way only if the service says so.
-    let may_fail_over = environment != split.active || rules.failover_both;
-    if may_fail_over && !environment.of(&split.up) && *environment.other().of(&split.up) {
-        environment = environment.other();
-        why = DecisionReason::Failover;
-    }
-    let is_divided = matches!(why, DecisionReason::Bucket | DecisionReason::Draw);
-    // A page's version would have sent it to one side only, so what it leaves on the other is no share.
-    let by_weight = is_divided && choice.judged && page.is_none() && split.divides_freely();
-    Ok(Decision {
-        service: service_id,
-        route: rules.route_id(route),
-        environment,
-        candidate: environment != split.active,
-        judged: choice.judged,
-        pin: choice.pin && why != DecisionReason::Failover,
-        key: choice.key,
-        why,
-        by_weight,
-    })
+    Ok(FoundRoute::find(table, head)?.decide(draw))
 }
 
 struct Choice {

@@ -11,10 +11,13 @@ mod distinct_keys;
 mod endpoint_limit;
 mod endpoint_rest;
 mod guard_gauges;
+mod held_requests;
 mod mirror_counters;
 mod notice_counters;
 mod ordinals;
+mod own_answers;
 mod process_counters;
+mod rate_limiter;
 mod refusal_reasons;
 mod rescue_budget;
 mod route_counters;
@@ -37,10 +40,13 @@ pub use distinct_keys::DistinctKeys;
 pub use endpoint_limit::{EndpointLimit, EndpointLimits, EndpointSlot, QueuePlace};
 pub use endpoint_rest::EndpointRest;
 pub use guard_gauges::{FigureGauge, GuardGauges};
+pub use held_requests::{HeldPlace, HeldRequests};
 pub use mirror_counters::MirrorCounters;
 pub use notice_counters::NoticeCounters;
 pub use ordinals::OrdinalCounter;
+pub use own_answers::{OwnAnswer, OwnAnswerCounters};
 pub use process_counters::{ProcessCounters, count, is_raised, raise, read, set};
+pub use rate_limiter::{RATE_LIMIT_KEYS, RateLimiter, RateLimiters, RequestRate};
 pub use refusal_reasons::RefusalReason;
 pub use rescue_budget::RescueBudget;
 pub use route_counters::{
@@ -65,6 +71,9 @@ pub struct Counters {
     keys: Mutex<BTreeMap<String, Arc<DistinctKeys>>>,
     splits: split_counters::SplitRegister,
     mirrored: Mutex<BTreeMap<String, Arc<MirrorCounters>>>,
+    held: Mutex<BTreeMap<String, Arc<HeldRequests>>>,
+    /// By service and route.
+    own_answers: Mutex<BTreeMap<(String, String), Arc<OwnAnswerCounters>>>,
     rollbacks: Mutex<BTreeMap<(String, String), u64>>,
     judged: Mutex<BTreeMap<String, GuardGauges>>,
     certificates: Mutex<BTreeMap<PathBuf, i64>>,
@@ -76,6 +85,7 @@ pub struct Counters {
     /// By suite and service.
     suites: Mutex<BTreeMap<(String, String), SuiteGauges>>,
     pub limits: EndpointLimits,
+    pub rate_limits: RateLimiters,
     pub process: ProcessCounters,
     pub alarm: SidecarAlarm,
 }
@@ -90,6 +100,8 @@ impl Counters {
             keys: Mutex::default(),
             splits: split_counters::SplitRegister::new(shards),
             mirrored: Mutex::default(),
+            held: Mutex::default(),
+            own_answers: Mutex::default(),
             rollbacks: Mutex::default(),
             judged: Mutex::default(),
             certificates: Mutex::default(),
@@ -98,6 +110,7 @@ impl Counters {
             health_failures: Mutex::default(),
             suites: Mutex::default(),
             limits: EndpointLimits::default(),
+            rate_limits: RateLimiters::default(),
             process: ProcessCounters::default(),
             alarm: SidecarAlarm::default(),
         }
@@ -141,6 +154,22 @@ impl Counters {
     /// The same for every service that was ever loaded.
     pub fn all_mirrored(&self) -> BTreeMap<String, Arc<MirrorCounters>> {
         self.mirrored.lock().clone()
+    }
+
+    /// The requests of a service that wait while it is held.
+    pub fn held(&self, service: &str) -> Arc<HeldRequests> {
+        self.held.lock().entry(service.to_owned()).or_default().clone()
+    }
+
+    /// What a route has answered itself.
+    pub fn own_answers(&self, service: &str, route: &str) -> Arc<OwnAnswerCounters> {
+        let key = (service.to_owned(), route.to_owned());
+        self.own_answers.lock().entry(key).or_default().clone()
+    }
+
+    /// The same for every route that was ever loaded.
+    pub fn all_own_answers(&self) -> BTreeMap<(String, String), Arc<OwnAnswerCounters>> {
+        self.own_answers.lock().clone()
     }
 
     /// Counts a rollback by the name of its reason.

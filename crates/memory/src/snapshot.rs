@@ -3,10 +3,12 @@
 //! A request loads the snapshot once and keeps it: one request sees one generation, whatever is published meanwhile.
 //! The only ArcSwap.
 
+mod error_pages;
 mod failure_rules;
 pub mod gate_call;
 pub mod health_check;
 pub mod outside_question;
+mod route_terms;
 pub mod secret_url;
 mod service_terms;
 
@@ -20,7 +22,8 @@ use rustls::ClientConfig;
 use rustls::pki_types::ServerName;
 
 use crate::counters::{
-    DistinctKeys, EndpointLimit, EndpointRest, MirrorCounters, OrdinalCounter, RescueBudget, RouteCounters, SplitTally,
+    DistinctKeys, EndpointLimit, EndpointRest, HeldRequests, MirrorCounters, OrdinalCounter, OwnAnswer,
+    OwnAnswerCounters, RateLimiter, RescueBudget, RouteCounters, SplitTally,
 };
 use crate::snapshot::gate_call::GateCall;
 use crate::snapshot::health_check::HealthCheck;
@@ -28,7 +31,9 @@ use crate::snapshot::outside_question::OutsideQuestion;
 use judgement::time::Millis;
 use judgement::traffic::{DrawSequence, Environment, RouteId, RoutingTable, ServiceId};
 
+pub use error_pages::{ErrorPage, ErrorPages, MaintenanceTerms};
 pub use failure_rules::{FailureRules, StatusMeaning, StatusSet};
+pub use route_terms::{PathRewrite, RateLimitTerms, RedirectPiece, RedirectTarget, RouteTerms};
 pub use service_terms::{GrpcStatuses, HeaderEdit, HeaderEdits, MirrorTerms, PinCookie, ServiceTerms};
 
 /// Where an environment's requests go, as the file says.
@@ -242,6 +247,12 @@ pub struct ServedService {
     /// In the order of the table's route ids, the service's first one first.
     pub routes: Box<[Arc<RouteCounters>]>,
     pub first_route: u32,
+    /// What the routes have answered themselves, like `routes`.
+    pub own_answers: Box<[Arc<OwnAnswerCounters>]>,
+    /// The requests that wait while it is held.
+    pub held: Arc<HeldRequests>,
+    /// By route; empty where none has a limit.
+    pub rate_limiters: Box<[Option<Arc<RateLimiter>>]>,
     /// How long after the request's head a rescue may still start; by route, like `routes`.
     pub deadlines: Box<[Millis]>,
     /// What counts as a failure; by route, like `routes`.
@@ -265,6 +276,11 @@ impl ServedService {
 
     pub fn counters(&self, route: RouteId) -> Option<&RouteCounters> {
         self.routes.get(self.place(route)).map(|counters| &**counters)
+    }
+
+    /// Counts what a route has answered itself.
+    pub fn count_own_answer(&self, route: RouteId, answer: OwnAnswer) {
+        self.own_answers.get(self.place(route)).into_iter().for_each(|counters| counters.count(answer));
     }
 
     /// A route's index within the service; `default` is 0.

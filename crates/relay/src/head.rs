@@ -7,7 +7,7 @@
 //!
 //! - Reading: this file, `hop`, `failure_header`, `redirect`, `request_view`, `response_checks`, `client_scheme`,
 //!   `correlation` with `trace` and `ids`.
-//! - Writing: `request` with `forwarded`, `response` with `caching`, `origin_urls` for both, and `written` for what is
+//! - Writing: `request` with `forwarded` and `path_rewrite`, `response` with `caching`, `origin_urls` for both, and `written` for what is
 //!   changed afterwards.
 //! - HTTP/2: `http2`.
 
@@ -20,6 +20,7 @@ mod hop;
 mod http2;
 mod ids;
 mod origin_urls;
+mod path_rewrite;
 mod redirect;
 mod request;
 mod request_view;
@@ -37,6 +38,7 @@ use ipnet::IpNet;
 use judgement::traffic::rule::RoutingRule;
 use memory::counters::RefusalReason;
 
+use client_scheme::ClientScheme;
 pub use client_scheme::came_by_https;
 pub use correlation::CorrelationIds;
 pub use failure_header::{reported_failure, says_failure};
@@ -48,7 +50,7 @@ pub use http2::{
 };
 pub use ids::IdGenerator;
 pub use origin_urls::{Front, leads_back, may_name_origin};
-pub use redirect::redirect_to_https;
+pub use redirect::{redirect_target, redirect_to_https};
 pub use request::{RequestChange, write_request};
 pub use request_view::{host_as_sent, is_repeatable};
 pub use response::{

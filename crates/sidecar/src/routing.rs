@@ -10,7 +10,7 @@ use judgement::traffic::split::TrafficSplit;
 use judgement::traffic::sticky::StickyBy;
 use judgement::traffic::{Environment, RoutingTable};
 use memory::counters::Counters;
-use memory::snapshot::{Endpoints, FailureRules, OriginSettings, SentHost, ServedService};
+use memory::snapshot::{Endpoints, FailureRules, OriginSettings, RouteTerms, SentHost, ServedService};
 
 /// A valid routing file, with the addresses of those origins that resolve.
 #[derive(Clone, Debug, Default)]
@@ -121,10 +121,17 @@ impl CurrentRouting {
             let routes = routes_of(&config);
             let ServiceConfig { traffic, origins, health, questions, gate_calls, rescue, websocket, .. } = config;
             let ServiceConfig { deadlines, failures, terms, .. } = config;
+            let limited = |(terms, route): (&RouteTerms, &String)| {
+                let limit = terms.rate_limit.as_ref()?;
+                Some(counters.rate_limits.limiter(&name, route, format!("{:?}", limit.by)))
+            };
             services.push(Arc::new(ServedService {
+                held: counters.held(&name),
+                rate_limiters: terms.routes.iter().zip(&routes).map(limited).collect(),
                 budget: counters.budget(&name),
                 keys: counters.keys(&name),
                 routes: routes.iter().map(|route| counters.route(&name, route)).collect(),
+                own_answers: routes.iter().map(|route| counters.own_answers(&name, route)).collect(),
                 first_route,
                 deadlines: deadlines.into(),
                 failures: failures.into(),

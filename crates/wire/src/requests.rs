@@ -64,6 +64,8 @@ bodies! {
         "health_check" => HealthCheck(ActionBody),
         "freeze" => Freeze(Freeze),
         "unfreeze" => Unfreeze(ActionBody),
+        "hold" => Hold(Hold),
+        "release" => Release(ActionBody),
         "emergency_stop" => EmergencyStop(ActionBody),
         "emergency_clear" => EmergencyClear(ActionBody),
     }
@@ -242,6 +244,30 @@ pub struct Freeze {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schema(max_length = 64, example = "2h")]
     pub until: Option<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(max_length = 500, pattern = r"^[^\x00-\x1f\x7f]*$")]
+    pub initiator: Option<String>,
+}
+
+/// Has new requests of a service wait, instead of going anywhere: at most 30 s each, then they get a 503.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Hold {
+    /// Can be left out if there is only one service.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(max_length = 128)]
+    pub service: Option<String>,
+    /// When the hold ends by itself: a duration from `1s` to `10m`.
+    #[serde(rename = "for")]
+    #[schema(max_length = 64, example = "30s")]
+    pub length: String,
+    /// The most requests that wait at once; others get a 503 with Retry-After. Default: 1000, which takes some 25 MB.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(minimum = 1, maximum = 100_000)]
+    pub max: Option<u32>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(max_length = 500, pattern = r"^[^\x00-\x1f\x7f]*$")]
+    pub reason: Option<String>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schema(max_length = 500, pattern = r"^[^\x00-\x1f\x7f]*$")]
     pub initiator: Option<String>,

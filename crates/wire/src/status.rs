@@ -34,6 +34,8 @@ pub struct Service {
     /// Set by a rollback: only a person can raise the weight again.
     pub latch: Option<Latched>,
     pub freeze: Option<Frozen>,
+    /// New requests wait until then.
+    pub hold: Option<HeldService>,
     /// The current rollout, or the last one.
     pub rollout: Option<Rollout>,
     /// Counts the rollouts of this service.
@@ -102,6 +104,14 @@ pub struct Frozen {
     /// `null`: until someone lifts the freeze.
     pub until_ms: Option<u64>,
     pub until: Option<String>,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct HeldService {
+    pub until_ms: u64,
+    pub until: String,
+    /// The most requests that wait at once.
+    pub max: u32,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
@@ -388,6 +398,11 @@ impl Service {
                 why: freeze.why,
                 until_ms: freeze.until,
                 until: freeze.until.map(rfc3339),
+            }),
+            hold: view.hold.map(|hold| HeldService {
+                until_ms: hold.until,
+                until: rfc3339(hold.until),
+                max: hold.most,
             }),
             rollout: view.rollout.map(Rollout::from),
             rollout_number: view.rollout_number,

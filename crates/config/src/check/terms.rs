@@ -2,7 +2,7 @@
 
 use crate::RoutingContext;
 use crate::check::preset::Preset;
-use crate::check::{edits, mirror, size, sticky};
+use crate::check::{edits, mirror, pages, route_terms, size, sticky};
 use crate::file::{At, EnvironmentFile, ServiceFile};
 use crate::read::SourceFile;
 use judgement::time::Millis;
@@ -31,5 +31,8 @@ pub fn check(
             .and_then(|at| at.value.after_rollback.as_ref())
             .map_or(Some(Millis::ZERO), |at| at.value.0),
         mirror: mirror::check(source, file.mirror.as_ref(), context),
+        error_pages: pages::error_pages(source, file),
+        maintenance: pages::maintenance(source, file),
+        routes: route_terms::of_routes(source, file),
     }
 }

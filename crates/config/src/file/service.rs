@@ -1,5 +1,7 @@
 //! `[service.NAME]` as it is typed.
 
+use std::collections::BTreeMap;
+
 use schemars::{JsonSchema, Schema, SchemaGenerator};
 use serde::Deserialize;
 use serde::de::{Deserializer, Visitor};
@@ -7,9 +9,13 @@ use serde::de::{Deserializer, Visitor};
 use crate::allowed::AllowedOrigin;
 use crate::file::values::{
     CookieDomain, CookieName, CookiePath, Duration, HeaderField, HostChoice, HostName, Network, OriginUrl, PathPattern,
-    QueryName, RuleMethod, RuleRegex, Share, Size, StatusRange, TriggerLimit, TunnelStay, Version, Whole, Word, one_of,
+    PathPrefix, QueryName, RuleMethod, RuleRegex, Share, Size, StatusRange, TriggerLimit, TunnelStay, Version, Whole,
+    Word, one_of,
 };
-use crate::file::{At, EditsFile, HealthFile, MetricFile, MirrorFile, OneOrMany, RolloutFile};
+use crate::file::{
+    At, EditsFile, HealthFile, MaintenanceFile, MetricFile, MirrorFile, OneOrMany, RateLimitFile, RedirectFile,
+    RolloutFile,
+};
 use judgement::guard::sample_ratio::SampleRatioAction;
 use judgement::guard::trigger::{Metric, TriggerAction};
 use judgement::traffic::Environment;
@@ -99,6 +105,11 @@ pub struct ServiceFile {
     pub tunnels: Option<At<TunnelsFile>>,
     /// How long an origin may take.
     pub timeouts: Option<TimeoutsFile>,
+    /// Pages in the place of Cutover's own short texts, by status (502), class ("5xx") or range: files of up to 64 KiB,
+    /// relative to this file, that end in .html, .json, .txt or .svg. Responses of origins are never replaced.
+    pub error_pages: BTreeMap<String, At<String>>,
+    /// While it is there, every request of the service is answered with 503: { page = "maintenance.html", retry_after = "10m" }.
+    pub maintenance: Option<At<MaintenanceFile>>,
     /// Named path patterns. The guard judges each one separately, and each can be shifted on its own.
     pub route: Vec<At<RouteFile>>,
     /// Conditions on the request that choose where it goes. The first rule that matches decides.
@@ -356,6 +367,14 @@ pub struct RouteFile {
     pub request_headers: Option<At<EditsFile>>,
     /// Changes to the response's headers, after the service's.
     pub response_headers: Option<At<EditsFile>>,
+    /// Answer with another address instead of asking an origin: { to = "https://www.example.com{path}", status = 308 }.
+    pub redirect: Option<At<RedirectFile>>,
+    /// How many requests of one client the route takes: { requests = 100, per = "1m", burst = 20 }. Others get 429.
+    pub rate_limit: Option<At<RateLimitFile>>,
+    /// Take these segments from the beginning of the path before it is forwarded. Origins read them in X-Forwarded-Prefix.
+    pub strip_prefix: Option<At<PathPrefix>>,
+    /// Put these segments in front of the path before it is forwarded, after `strip_prefix`.
+    pub add_prefix: Option<At<PathPrefix>>,
 }
 
 /// A rule: conditions that must all hold, and where the request goes then.

@@ -23,9 +23,9 @@ pub use origin_process::{OriginProcessFile, ResourcesFile};
 pub use status::StatusRange;
 pub use text::{
     CookieDomain, CookieName, CookiePath, CpuBound, Duration, ErrorBound, HeaderField, HostChoice, HostName,
-    LatencyBound, ListenAddress, MemoryBound, Network, OriginUrl, PathPattern, QueryName, REGEX, RuleMethod, RuleRegex,
-    Size, SuiteName, TokenExpiry, TriggerLimit, TrustedProxies, TunnelStay, Version, Window, header, origin,
-    regex_in_words,
+    LatencyBound, ListenAddress, MemoryBound, Network, OriginUrl, PathPattern, PathPrefix, QueryName, REGEX,
+    RedirectUrl, RuleMethod, RuleRegex, Size, SuiteName, TokenExpiry, TriggerLimit, TrustedProxies, TunnelStay,
+    Version, Window, header, origin, regex_in_words,
 };
 pub use tolerance::{ColumnToleranceFile, DataToleranceFile};
 pub use word::Word;

@@ -71,7 +71,7 @@ fn is_date(raw: &str) -> bool {
 }
 
 /// Tables that people write as the one thing that matters in them, and how that is written.
-const TABLES: [(&str, &str); 14] = [
+const TABLES: [(&str, &str); 17] = [
     ("header", "{ name = \"{}\", present = true }"),
     ("cookie", "{ name = \"{}\", present = true }"),
     ("query", "{ name = \"{}\", present = true }"),
@@ -86,6 +86,9 @@ const TABLES: [(&str, &str); 14] = [
     ("proxy", "{ listen = [\"{}\"] }"),
     ("split", "{ weight = {} }"),
     ("rollout", "{ steps = [10, 50, 100] }"),
+    ("maintenance", "{ retry_after = \"10m\" }"),
+    ("redirect", "{ to = \"{}\" }"),
+    ("rate_limit", "{ requests = 100, per = \"1m\" }"),
 ];
 
 /// What separates the name of a header, cookie or parameter from its value, as it is sent.

@@ -11,7 +11,7 @@ use crate::rollout::release::{Release, ReleasePause, RolloutPhase};
 use crate::rollout::replaced_side::ReplacedSide;
 use crate::time::Millis;
 use crate::traffic::Environment;
-use crate::traffic::split::Weight;
+use crate::traffic::split::{RequestHold, Weight};
 
 /// The part of a service's state that outlives the process: kept in the state store, and written with the change that
 /// made it.
@@ -48,6 +48,9 @@ pub struct DurableState {
     pub replaced: Option<ReplacedSide>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub freeze: Option<DeployFreeze>,
+    /// New requests wait.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub hold: Option<RequestHold>,
     /// A person has switched the guard off.
     #[serde(default, skip_serializing_if = "is_false")]
     pub unwatched: bool,
@@ -84,6 +87,7 @@ impl DurableState {
             quarantine: Vec::new(),
             replaced: None,
             freeze: None,
+            hold: None,
             unwatched: false,
             before: None,
             silent: false,
@@ -183,6 +187,11 @@ impl DurableState {
     /// The freeze in force, at a time of day in milliseconds since 1970.
     pub fn frozen(&self, wall: u64) -> Option<&DeployFreeze> {
         self.freeze.as_ref().filter(|freeze| freeze.until.is_none_or(|until| wall < until))
+    }
+
+    /// The hold in force, at a time of day in milliseconds since 1970.
+    pub fn held(&self, wall: u64) -> Option<RequestHold> {
+        self.hold.filter(|hold| wall < hold.until)
     }
 
     /// The promoted version no longer needs to be watched: it stays, and nothing is held back any more.

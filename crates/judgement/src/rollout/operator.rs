@@ -2,7 +2,7 @@
 
 use crate::rollout::premises::{FilePlace, ForbiddenChange};
 use crate::rollout::{DeployedOrigin, RuntimeOverlay};
-use crate::traffic::split::Weight;
+use crate::traffic::split::{RequestHold, Weight};
 
 /// What an operator asks for.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -49,6 +49,10 @@ pub enum OperatorAction {
         until: Option<u64>,
     },
     Unfreeze,
+    /// New requests wait.
+    Hold(RequestHold),
+    /// What waits goes on.
+    Release,
     /// Switches the guard on or off.
     Monitoring(bool),
     /// Switches notices on or off.

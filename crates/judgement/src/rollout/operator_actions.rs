@@ -10,7 +10,7 @@ use crate::rollout::{
     QuarantinedVersion, Requester, RolloutError,
 };
 use crate::time::Millis;
-use crate::traffic::split::Weight;
+use crate::traffic::split::{RequestHold, Weight};
 
 const LONGEST_VERSION: usize = 128;
 
@@ -60,6 +60,8 @@ impl ServiceUpdate<'_> {
                 Ok(self.alter(note, |durable| durable.freeze = Some(freeze)))
             }
             OperatorAction::Unfreeze => self.unfreeze(&durable, note),
+            OperatorAction::Hold(hold) => self.hold_requests(Some(hold), note),
+            OperatorAction::Release => self.hold_requests(None, note),
             OperatorAction::Monitoring(on) if durable.unwatched != on => {
                 as_asked(if on { "the guard is already on" } else { "the guard is already off" })
             }
@@ -116,6 +118,28 @@ impl ServiceUpdate<'_> {
             },
             None => RolloutError::NotFrozen { service },
         })
+    }
+
+    fn hold_requests(
+        &mut self,
+        hold: Option<RequestHold>,
+        note: impl Fn(ChangeKind, &str) -> ChangeNote,
+    ) -> Result<Vec<Effect>, RolloutError> {
+        let note = match hold {
+            Some(hold) => {
+                let length = Millis::seconds(hold.until.saturating_sub(self.wall()).div_ceil(1000));
+                note(ChangeKind::Hold, &format!("new requests wait for {length}, up to {} of them", hold.most))
+            }
+            None if self.state.durable.held(self.wall()).is_none() => {
+                return Err(RolloutError::AsAsked { service: self.name.to_owned(), what: "no requests are held" });
+            }
+            None => note(ChangeKind::Release, "the requests that waited go on"),
+        };
+        // A gradual return of clients goes on meanwhile.
+        let returning = self.state.returning.take();
+        let effects = self.alter(note, |durable| durable.hold = hold);
+        self.state.returning = returning;
+        Ok(effects)
     }
 
     fn pause_by_hand(

@@ -129,6 +129,7 @@ impl State {
                 standing: !watching && watch.as_ref().is_some_and(ServiceWatch::is_standing),
                 shadow: state.comparison(),
                 pages: state.pages(),
+                hold: durable.hold,
                 ..TrafficSplit::resting(durable.active)
             }
         })

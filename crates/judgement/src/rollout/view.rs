@@ -17,6 +17,7 @@ use crate::rollout::service_watch::GuardReading;
 use crate::rollout::{DeployFreeze, DurableState, QuarantinedVersion, RollbackLatch, RuntimeOverlay, State, SuiteRun};
 use crate::time::Millis;
 use crate::traffic::Environment;
+use crate::traffic::split::RequestHold;
 
 /// The current state of a service.
 #[derive(Clone, Debug, Serialize)]
@@ -32,6 +33,7 @@ pub struct ServiceView {
     /// Why only a person can raise the weight.
     pub latch: Option<RollbackLatch>,
     pub freeze: Option<DeployFreeze>,
+    pub hold: Option<RequestHold>,
     pub rollout: Option<RolloutView>,
     /// The number of the rollout within its service.
     pub rollout_number: u32,
@@ -170,6 +172,7 @@ impl ServiceState {
             up: self.up,
             latch: durable.latch.clone(),
             freeze: self.frozen(wall),
+            hold: durable.held(wall),
             rollout: durable.release.as_ref().map(|release| rollout(release, waiting)),
             rollout_number: durable.rollout,
             versions: durable.versions.clone(),

@@ -26,6 +26,11 @@ impl<'a> NormalizedPath<'a> {
     pub fn as_str(&self) -> &str {
         &self.0
     }
+
+    /// The client's own bytes are the normal ones.
+    pub const fn is_as_sent(&self) -> bool {
+        matches!(self.0, Cow::Borrowed(_))
+    }
 }
 
 fn decode_unreserved(raw: &str) -> Result<String, RoutingError> {

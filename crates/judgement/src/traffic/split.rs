@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
+use crate::time::Millis;
 use crate::traffic::Environment;
 
 /// The candidate's share in basis points, 0..=10000.
@@ -147,6 +148,26 @@ pub struct TrafficSplit {
     /// The versions by which pages may ask for the side that they came from, by [`Environment::index`]. They differ, and the
     /// candidate has one only if active has.
     pub pages: [Option<Arc<str>>; 2],
+    /// New requests wait.
+    pub hold: Option<RequestHold>,
+}
+
+/// New requests of a service wait for a while, instead of going anywhere.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RequestHold {
+    /// When it ends by itself, in milliseconds since 1970.
+    pub until: u64,
+    /// The most requests that wait at once.
+    pub most: u32,
+}
+
+impl RequestHold {
+    /// The longest, so that one that is forgotten is no outage.
+    pub const LONGEST: Millis = Millis::seconds(600);
+    /// How many requests wait where nothing is said: some 25 MB.
+    pub const MOST: u32 = 1000;
+    /// More than this nobody may ask for.
+    pub const LIMIT: u32 = 100_000;
 }
 
 impl TrafficSplit {
@@ -167,6 +188,7 @@ impl TrafficSplit {
             standing: false,
             shadow: None,
             pages: [None, None],
+            hold: None,
         }
     }
 

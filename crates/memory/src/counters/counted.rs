@@ -94,6 +94,11 @@ impl Counters {
                 counted.note(&["mirror", &service, what], number.load(Relaxed));
             }
         }
+        for ((service, route), answers) in self.all_own_answers() {
+            for (what, number) in answers.totals() {
+                counted.note(&["own answer", &service, &route, what], number.load(Relaxed));
+            }
+        }
         for (sink, notices) in self.sinks() {
             for (what, number) in notices.totals() {
                 counted.note(&["notices", &sink, what], number.load(Relaxed));
@@ -122,6 +127,7 @@ impl Counters {
                 }
                 ["cautions", service] => self.judge(service, |gauges| gauges.cautions += number),
                 ["mirror", service, what] => add(self.mirrored(service).totals(), what, number),
+                ["own answer", service, route, what] => add(self.own_answers(service, route).totals(), what, number),
                 ["notices", sink, what] => add(self.notices(sink).totals(), what, number),
                 _ => {}
             }
@@ -143,7 +149,7 @@ fn add<'c>(totals: impl IntoIterator<Item = (&'static str, &'c AtomicU64)>, what
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::counters::{AttemptFailure, AttemptOutcome, ResponseClass, count};
+    use crate::counters::{AttemptFailure, AttemptOutcome, OwnAnswer, ResponseClass, count};
 
     fn outcome(status: u16) -> AttemptOutcome {
         AttemptOutcome {
@@ -171,6 +177,7 @@ mod tests {
         counters.count_rollback("shop", "failures");
         counters.judge("shop", |gauges| gauges.cautions = 3);
         counters.mirrored("shop").copy();
+        counters.own_answers("shop", "old").count(OwnAnswer::Redirect);
         count(&counters.notices("pager").sent);
         counters
     }

@@ -34,6 +34,9 @@ pub enum RefusalReason {
     Handshake,
     BodyTooLarge,
     BadBody,
+    RateLimited,
+    Maintenance,
+    Held,
 }
 
 impl RefusalReason {

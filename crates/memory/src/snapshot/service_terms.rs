@@ -3,7 +3,7 @@
 use http::{HeaderName, HeaderValue};
 use judgement::time::Millis;
 
-use crate::snapshot::ServedService;
+use crate::snapshot::{ErrorPages, MaintenanceTerms, RouteTerms, ServedService};
 use judgement::traffic::split::Weight;
 use judgement::traffic::{Environment, RouteId};
 
@@ -46,6 +46,11 @@ pub struct ServiceTerms {
     /// How long a tunnel may stay on a side that gets no traffic any more; `None`: as long as it likes.
     pub tunnels_stay: Option<Millis>,
     pub mirror: MirrorTerms,
+    pub error_pages: ErrorPages,
+    /// Set while nobody is served.
+    pub maintenance: Option<MaintenanceTerms>,
+    /// By route, `default` first; empty where no route has any.
+    pub routes: Box<[RouteTerms]>,
 }
 
 /// Which requests are copied to the candidate before its first client, and what is not compared.

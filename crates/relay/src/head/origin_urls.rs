@@ -7,7 +7,8 @@
 use http1::{FieldLine, FieldSet, HeadView, KnownField};
 
 use crate::head::client_scheme::ClientScheme;
-use memory::snapshot::Endpoint;
+use crate::head::path_rewrite::{RewrittenPath, rewrite};
+use memory::snapshot::{Endpoint, PathRewrite};
 use url::Url;
 
 /// The fields of a response in which an origin names itself.
@@ -199,7 +200,14 @@ impl<'a> Front<'a> {
 
 /// Appends the Destination of a WebDAV request (RFC 4918 10.3) as the origin knows it, which compares it with its own name
 /// and refuses any other. One that does not name the front passes as it is.
-pub(super) fn write_destination(out: &mut Vec<u8>, endpoint: &Endpoint, front: Option<&str>, value: &[u8]) {
+/// `how`: what its path becomes.
+pub(super) fn write_destination(
+    out: &mut Vec<u8>,
+    endpoint: &Endpoint,
+    front: Option<&str>,
+    how: Option<&PathRewrite>,
+    value: &[u8],
+) {
     out.extend_from_slice(b"Destination: ");
     let base = endpoint.base_path.as_bytes();
     match (AbsoluteUrl::parse(value), front) {
@@ -209,15 +217,28 @@ pub(super) fn write_destination(out: &mut Vec<u8>, endpoint: &Endpoint, front: O
                 out.extend_from_slice(piece.as_bytes());
             }
             out.extend_from_slice(base);
-            out.extend_from_slice(url.target);
+            write_target(out, url.target, how);
         }
         (None, _) if value.starts_with(b"/") => {
             out.extend_from_slice(base);
-            out.extend_from_slice(value);
+            write_target(out, value, how);
         }
         _ => out.extend_from_slice(value),
     }
     out.extend_from_slice(b"\r\n");
+}
+
+/// Appends path and query as the origin is sent those of requests.
+fn write_target(out: &mut Vec<u8>, target: &[u8], how: Option<&PathRewrite>) {
+    let end = target.iter().position(|byte| matches!(byte, b'?' | b'#')).unwrap_or(target.len());
+    let (path, query) = target.split_at_checked(end).unwrap_or((target, b""));
+    let path = std::str::from_utf8(path).ok();
+    let Some(RewrittenPath { added, rest, .. }) = how.zip(path).map(|(how, path)| rewrite(path, how)) else {
+        return out.extend_from_slice(target);
+    };
+    for piece in [added.as_bytes(), rest.as_bytes(), query] {
+        out.extend_from_slice(piece);
+    }
 }
 
 /// The Host that an origin is sent. `front`: the client's.

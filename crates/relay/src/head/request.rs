@@ -3,10 +3,11 @@
 use http1::{FieldSet, Framing, HeadView, KnownField, encode};
 
 use crate::head::forwarded::{Arrival, HopRecord};
+use crate::head::path_rewrite::{RewrittenPath, rewrite};
 use crate::head::{CorrelationIds, StrippedHead, forwards_left, origin_urls, written};
 use config::HopHeaders;
 use judgement::traffic::rule::RoutingRule;
-use memory::snapshot::{Endpoint, HeaderEdit};
+use memory::snapshot::{Endpoint, HeaderEdit, PathRewrite};
 
 /// What is never copied, because we write it ourselves or leave it out.
 const OURS: FieldSet = FieldSet::of(&[KnownField::Host, KnownField::ContentLength]);
@@ -24,6 +25,8 @@ pub struct RequestChange<'a> {
     pub ids: &'a CorrelationIds,
     /// What else the origin is told.
     pub hop: HopHeaders,
+    /// What becomes of its path.
+    pub rewrite: Option<&'a PathRewrite>,
     /// The file's changes, which have the last word about everything but the framing.
     pub edits: &'a [HeaderEdit],
     /// The request asks for a WebSocket, and may have it.
@@ -37,7 +40,7 @@ pub struct RequestChange<'a> {
 /// Appends the head that the origin is sent, blank line included: the client's lines as it sent them, less what stays here
 /// and what is replaced, and behind them ours.
 pub fn write_request(out: &mut Vec<u8>, request: HeadView<'_>, change: &RequestChange<'_>) {
-    encode::forwarded_request_line(out, request, &change.endpoint.base_path);
+    let prefix = write_request_line(out, request, change);
     let start = out.len();
     encode::field(out, "Host", origin_urls::sent_host(change.endpoint, change.arrival.host).as_bytes());
     let stripped = StrippedHead::of(request, change.strip);
@@ -59,9 +62,12 @@ pub fn write_request(out: &mut Vec<u8>, request: HeadView<'_>, change: &RequestC
         field => !line.stays && !replaced.has(field),
     });
     for destination in stripped.all(KnownField::Destination) {
-        origin_urls::write_destination(out, change.endpoint, change.arrival.host, destination);
+        origin_urls::write_destination(out, change.endpoint, change.arrival.host, change.rewrite, destination);
     }
     record.write(out, change.hop);
+    if let Some(prefix) = prefix {
+        encode::field(out, "X-Forwarded-Prefix", prefix.as_bytes());
+    }
     change.ids.write(out);
     if cookies {
         join_cookies(out, &stripped);
@@ -72,6 +78,20 @@ pub fn write_request(out: &mut Vec<u8>, request: HeadView<'_>, change: &RequestC
     written::edit(out, start, change.edits);
     write_connection(out, &stripped, change);
     encode::end_of_fields(out);
+}
+
+/// Appends the request line. Returns what was taken from the path.
+#[inline]
+fn write_request_line<'a>(out: &mut Vec<u8>, request: HeadView<'_>, change: &RequestChange<'a>) -> Option<&'a str> {
+    let base = &*change.endpoint.base_path;
+    let Some(how) = change.rewrite else {
+        encode::forwarded_request_line(out, request, base);
+        return None;
+    };
+    let RewrittenPath { added, rest, stripped } = rewrite(request.path(), how);
+    let base = if rest == "*" { "" } else { base };
+    encode::rewritten_request_line(out, request, &[base, added, &rest]);
+    stripped.map(|_| &*how.strip)
 }
 
 /// Joins several Cookie lines into one (RFC 9113 8.2.3), because HTTP/1 allows only one.

@@ -4,7 +4,7 @@ use http1::{HeadView, KnownField};
 
 use crate::access::{AccessLine, AccessLogger};
 use crate::head;
-use crate::proxy::context::{ClientConnection, RequestContext};
+use crate::proxy::context::{ClientConnection, FoundPlace, RequestContext};
 use crate::proxy::routed_request::RoutedRequest;
 use crate::proxy::side::ExchangeSide;
 use judgement::traffic::DecisionReason;
@@ -38,6 +38,9 @@ pub fn record(
         trace_id: ctx.ids.trace_id().map(str::as_bytes),
         ..empty(connection, took)
     };
+    if let Some(place) = &ctx.found {
+        found(&mut line, place);
+    }
     if let Some(request) = &ctx.routed {
         routed(&mut line, request);
     }
@@ -97,6 +100,13 @@ fn empty<'a>(connection: &ClientConnection, took_micros: u64) -> AccessLine<'a> 
         trace_id: None,
         origin_request_id: None,
     }
+}
+
+fn found<'a>(line: &mut AccessLine<'a>, place: &'a FoundPlace) {
+    let (rules, _) = place.snapshot.table.service(place.service);
+    line.service = Some(&rules.name);
+    line.route = Some(rules.route_name(place.route));
+    line.generation = Some(place.snapshot.generation);
 }
 
 fn routed<'a>(line: &mut AccessLine<'a>, routed: &'a RoutedRequest) {

@@ -53,6 +53,9 @@ pub const fn to_refusal(refused: RefusalReason) -> PlainAnswer {
         // The connection ends without a response.
         RefusalReason::ResetFlood | RefusalReason::Handshake => (400, ""),
         RefusalReason::BadBody => (400, "400 request body is malformed or incomplete\n"),
+        RefusalReason::Held => (503, "503 the service is held, try again later\n"),
+        RefusalReason::Maintenance => (503, "503 down for maintenance\n"),
+        RefusalReason::RateLimited => (429, "429 too many requests\n"),
         RefusalReason::BodyTooLarge => (413, "413 request body too large\n"),
     }
 }

@@ -2,14 +2,18 @@
 
 use std::cell::{Cell, RefCell};
 use std::net::IpAddr;
+use std::sync::Arc;
 
 use crate::head::{self, CorrelationIds};
 use crate::proxy::routed_request::RoutedRequest;
 use crate::proxy::side::ExchangeSide;
 use crate::proxy::worker::Worker;
 use crate::transport::Transport;
+use judgement::traffic::split::RequestHold;
+use judgement::traffic::{FoundRoute, RouteId, ServiceId};
 use memory::clock;
 use memory::counters::RefusalReason;
+use memory::snapshot::{ErrorPage, RoutingSnapshot, ServedService, SharedSnapshot};
 
 /// What all requests of a client's connection share.
 #[derive(Debug)]
@@ -41,14 +45,43 @@ impl ClientConnection {
     }
 }
 
+/// A service and a route, before an environment is chosen.
+#[derive(Debug)]
+pub struct FoundPlace {
+    pub snapshot: SharedSnapshot,
+    pub service: ServiceId,
+    pub route: RouteId,
+}
+
+impl FoundPlace {
+    pub fn of(snapshot: &SharedSnapshot, found: &FoundRoute<'_>) -> FoundPlace {
+        FoundPlace { snapshot: snapshot.clone(), service: found.service, route: found.route }
+    }
+
+    /// The hold of its service now, which may have another place in a newer snapshot.
+    pub fn hold(&self, now: &RoutingSnapshot) -> Option<RequestHold> {
+        let (rules, _) = self.snapshot.table.service(self.service);
+        let (_, _, split) = now.table.services().find(|(_, known, _)| known.name == rules.name)?;
+        split.hold.filter(|hold| clock::wall_millis() < hold.until)
+    }
+
+    pub fn serving(&self) -> Option<&Arc<ServedService>> {
+        self.snapshot.serving(self.service)
+    }
+}
+
 /// One request in progress.
 #[derive(Debug)]
 pub struct RequestContext {
     /// On the monotonic clock, in microseconds.
     pub started: u64,
+    /// The same, when nothing kept it from being routed any more.
+    pub routable: u64,
     pub ids: CorrelationIds,
     /// The peer, or the client that trusted proxies name.
     pub client: IpAddr,
+    /// Where it would have gone, if its route has answered it itself.
+    pub found: Option<FoundPlace>,
     /// Set once it is routed.
     pub routed: Option<RoutedRequest>,
     /// Why no origin was asked, or its response cut short.
@@ -60,13 +93,24 @@ pub struct RequestContext {
 }
 
 impl RequestContext {
+    /// The page that its service has for an answer of Cutover's own.
+    pub fn error_page(&self, status: u16) -> Option<ErrorPage> {
+        let found = self.found.as_ref().and_then(FoundPlace::serving);
+        let terms = &found.or_else(|| self.routed.as_ref()?.service())?.terms;
+        let maintenance = terms.maintenance.as_ref().filter(|_| self.refused == Some(RefusalReason::Maintenance));
+        maintenance.and_then(|terms| terms.page.as_ref()).or_else(|| terms.error_pages.page(status)).cloned()
+    }
+
     /// A request whose head has come.
     pub fn new(worker: &Worker, connection: &ClientConnection, client: &ExchangeSide) -> RequestContext {
         let head = client.view();
+        let started = clock::micros();
         RequestContext {
-            started: clock::micros(),
+            started,
+            routable: started,
             ids: CorrelationIds::of(head, connection.trusted, worker.proxy.hop, &worker.ids),
             client: head::client_of(connection.peer, head, &worker.proxy.trusted),
+            found: None,
             routed: None,
             refused: None,
             told: None,

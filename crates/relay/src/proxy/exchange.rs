@@ -1,6 +1,8 @@
 //! One request, from its head to its record: where it goes, the attempts that it takes, and what the client is told.
 
+mod admission;
 mod copy;
+mod hold;
 
 use std::future::{Future, poll_fn};
 use std::rc::Rc;
@@ -16,6 +18,8 @@ use crate::origin::connect::HttpVersions;
 use crate::proxy::access_line;
 use crate::proxy::answers::{self, ALLOWED_METHODS, PlainAnswer};
 use crate::proxy::context::{ClientConnection, RequestContext};
+use crate::proxy::exchange::admission::Admission;
+use crate::proxy::exchange::hold::Held;
 use crate::proxy::passage::{AttemptError, ClientFault, Passage, PassageTerms, RESPONSE_HEAD, Upload, request_framing};
 use crate::proxy::pool::OriginConnection;
 use crate::proxy::routed_request::RoutedRequest;
@@ -53,15 +57,6 @@ pub enum AfterRequest {
     Linger,
     /// It is dropped without a goodbye: the response is not whole.
     CutOff,
-}
-
-/// Where a request goes.
-enum Admission {
-    Forward,
-    /// To another address, by the client.
-    Redirect(String),
-    /// No further: OPTIONS that may not be forwarded.
-    Options,
 }
 
 /// An attempt that has failed before its response.
@@ -107,44 +102,29 @@ impl Exchange<'_> {
         // HTTP/2 connections have many requests at once, and trusted proxies many clients.
         let is_alone = !self.client.is_http2() && !self.connection.trusted;
         let permit = self.worker.request_limits.admit(self.ctx.client, is_alone);
-        match permit.as_ref().map_err(|refused| *refused).and_then(|_| self.admit()) {
+        let mut admitted = permit.as_ref().map_err(|refused| *refused).and_then(|_| self.admit());
+        while let Ok(Admission::Hold(hold)) = admitted {
+            admitted = match Box::pin(self.wait_while_held(hold)).await {
+                Held::GoesOn => self.admit(),
+                Held::Ended(after) => return after,
+            };
+        }
+        match admitted {
             // What no origin answers is on the heap for its short life, so that other requests have no room for it.
             Err(refused) => Box::pin(self.refuse(refused)).await,
-            Ok(Admission::Redirect(location)) => {
+            Ok(Admission::Redirect(status, location)) => {
                 let keep = self.may_keep();
-                Box::pin(self.answer((308, ""), &[("Location", location.as_bytes())], keep)).await
+                Box::pin(self.answer((status, ""), &[("Location", location.as_bytes())], keep)).await
             }
+            Ok(Admission::Hold(_)) => AfterRequest::Close,
+            Ok(Admission::Maintenance) => Box::pin(self.maintain()).await,
+            Ok(Admission::RateLimited(wait)) => Box::pin(self.refuse_for(wait)).await,
             Ok(Admission::Options) => {
                 let keep = self.may_keep();
                 Box::pin(self.answer((200, ""), &[("Allow", ALLOWED_METHODS.as_bytes())], keep)).await
             }
             Ok(Admission::Forward) => self.forward().await,
         }
-    }
-
-    fn admit(&mut self) -> Result<Admission, RefusalReason> {
-        let (worker, request) = (self.worker, self.client.view());
-        if head::refuses_method(request.method()) {
-            return Err(RefusalReason::Method);
-        }
-        let forwards = head::forwards_left(request)?;
-        let mut routed = worker.route(request, self.ctx.client, self.ctx.started)?;
-        let ClientConnection { tls, trusted, .. } = *self.connection;
-        if let Some(port) = worker.proxy.redirect_to_https
-            && !head::came_by_https(tls.is_some(), trusted, request)
-        {
-            let location = head::redirect_to_https(request, port).ok_or(RefusalReason::BadHost)?;
-            return Ok(Admission::Redirect(location));
-        }
-        if forwards == Some(0) {
-            return Ok(Admission::Options);
-        }
-        if request.head().content_length().is_some_and(|length| length > routed.max_body()) {
-            return Err(RefusalReason::BodyTooLarge);
-        }
-        routed.upgrade = routed.allows_websockets() && !self.client.is_http2() && request.asks_for_websocket();
-        self.ctx.routed = Some(routed);
-        Ok(Admission::Forward)
     }
 
     async fn forward(&mut self) -> AfterRequest {
@@ -396,6 +376,7 @@ impl Exchange<'_> {
             strip: routed.stripping_rule(),
             ids: &self.ctx.ids,
             hop: self.worker.proxy.hop,
+            rewrite: routed.rewrite(),
             edits: routed.edits().map_or(&[][..], |edits| &edits.request),
             websocket: routed.upgrade,
             http2,
@@ -743,26 +724,31 @@ impl Exchange<'_> {
     /// Writes a response of Cutover's own.
     async fn answer(&mut self, answer: PlainAnswer, fields: &[(&str, &[u8])], keep: bool) -> AfterRequest {
         let (status, text) = answer;
+        let page = if status < 400 { None } else { self.ctx.error_page(status) };
+        let (media, whole) = match &page {
+            Some(page) => (page.media, &*page.body),
+            None => ("text/plain; charset=utf-8", text.as_bytes()),
+        };
         let keep = keep && self.client.has_come();
-        let text = if self.client.view().method() == "HEAD" { "" } else { text };
+        let body = if self.client.view().method() == "HEAD" { &[][..] } else { whole };
         let date = self.worker.date();
         let out = self.client.output();
         encode::status_line(out, status, answers::reason(status));
         encode::field(out, "Date", &date);
-        if !answer.1.is_empty() {
-            encode::field(out, "Content-Type", b"text/plain; charset=utf-8");
+        if !whole.is_empty() {
+            encode::field(out, "Content-Type", media.as_bytes());
         }
-        encode::content_length(out, answer.1.len() as u64);
+        encode::content_length(out, whole.len() as u64);
         fields.iter().for_each(|(name, value)| encode::field(out, name, value));
         if !keep {
             encode::field(out, "Connection", b"close");
         }
         encode::end_of_fields(out);
         self.ctx.told = Some(status);
-        if self.client.send_head(Framing::Length(text.len() as u64), text.is_empty()).is_err() {
+        if self.client.send_head(Framing::Length(body.len() as u64), body.is_empty()).is_err() {
             return AfterRequest::Close;
         }
-        self.finish(text.as_bytes()).await;
+        self.finish(body).await;
         if keep { AfterRequest::Keep } else { self.leave(false) }
     }
 

@@ -17,7 +17,7 @@ use memory::counters::{
     SplitArrival, client_group,
 };
 use memory::snapshot::{
-    Endpoint, FailureRules, HeaderEdits, RoutingSnapshot, ServedService, SharedSnapshot, StatusMeaning,
+    Endpoint, FailureRules, HeaderEdits, PathRewrite, RoutingSnapshot, ServedService, SharedSnapshot, StatusMeaning,
 };
 use sidecar::SidecarHandle;
 
@@ -117,10 +117,6 @@ impl RoutedRequest {
         }
     }
 
-    pub fn allows_websockets(&self) -> bool {
-        self.service().is_some_and(|service| service.websocket)
-    }
-
     pub fn service(&self) -> Option<&Arc<ServedService>> {
         self.snapshot.serving(self.decision.service)
     }
@@ -137,6 +133,13 @@ impl RoutedRequest {
     /// The route's changes to heads.
     pub fn edits(&self) -> Option<&HeaderEdits> {
         self.service().and_then(|service| service.edits(self.decision.route))
+    }
+
+    /// What becomes of its path, whichever environment it goes to.
+    pub fn rewrite(&self) -> Option<&PathRewrite> {
+        self.service()
+            .and_then(|service| service.route_terms(self.decision.route))
+            .and_then(|terms| terms.rewrite.as_ref())
     }
 
     /// Where the current attempt goes.

@@ -8,7 +8,7 @@ use std::sync::Arc;
 use std::task::{Context, Waker};
 use std::time::{Duration, SystemTime};
 
-use http1::{HeadLimits, HeadView};
+use http1::HeadLimits;
 use httpdate::HttpDate;
 use ipnet::IpNet;
 use slab::Slab;
@@ -23,9 +23,9 @@ use crate::proxy::request_limits::RequestLimits;
 use crate::proxy::routed_request::RoutedRequest;
 use crate::proxy::timer::FreeTimers;
 use config::{ClientLimits, EarlyHints, HopHeaders, MainConfig};
-use judgement::traffic::{decide, sticky};
+use judgement::traffic::{FoundRoute, sticky};
 use memory::clock;
-use memory::counters::{Counters, OrdinalCounter, RefusalReason, Shard};
+use memory::counters::{Counters, OrdinalCounter, Shard};
 use memory::snapshot::{SharedSnapshot, SnapshotCache, SnapshotReader};
 use sidecar::SidecarHandle;
 
@@ -144,14 +144,16 @@ impl Worker {
         self.current.borrow_mut().load()
     }
 
-    /// Decides where a request goes.
-    ///
-    /// # Errors
-    /// Why it goes nowhere.
-    pub fn route(&self, request: HeadView<'_>, client: IpAddr, started: u64) -> Result<RoutedRequest, RefusalReason> {
-        let snapshot = self.snapshot();
+    /// Decides which environment a request goes to.
+    pub fn decide(
+        &self,
+        snapshot: &SharedSnapshot,
+        found: &FoundRoute<'_>,
+        client: IpAddr,
+        started: u64,
+    ) -> RoutedRequest {
         let draw = |sequence| snapshot.turns(sequence).map_or(0, |turns| turns.next(self.proxy.shard));
-        let mut decision = decide(&snapshot.table, &request.request_head(client), draw)?;
+        let mut decision = found.decide(draw);
         let pin = decision.pin.then(|| {
             let (rules, split) = snapshot.table.service(decision.service);
             let seed = self.key_seed ^ self.keys.next(self.proxy.shard);
@@ -159,7 +161,7 @@ impl Worker {
             decision.key = Some(hash);
             key
         });
-        Ok(RoutedRequest::new(snapshot, decision, pin, started, client))
+        RoutedRequest::new(snapshot.clone(), decision, pin, started, client)
     }
 
     pub fn is_trusted(&self, peer: IpAddr) -> bool {

@@ -18,7 +18,7 @@ const HINT: &str =
 pub struct StatusRange(pub RangeInclusive<u16>);
 
 impl StatusRange {
-    fn parse(text: &str) -> Option<StatusRange> {
+    pub fn parse(text: &str) -> Option<StatusRange> {
         let status = |text: &str| {
             let is_number = text.len() == 3 && text.bytes().all(|byte| byte.is_ascii_digit());
             text.parse().ok().filter(|status| is_number && ALL.contains(status))

@@ -1,5 +1,7 @@
 //! Values that are written as strings with their own syntax: durations, sizes, addresses, names.
 
+mod paths;
+
 use std::marker::PhantomData;
 use std::net::{IpAddr, SocketAddr};
 
@@ -23,6 +25,8 @@ use judgement::traffic::names::{FieldName, MethodName, is_token};
 use judgement::traffic::path::NormalizedPath;
 use judgement::traffic::rule::whole_regex;
 use memory::snapshot::{OriginTarget, SentHost};
+
+pub use paths::{PathPrefix, RedirectUrl};
 
 /// The longest duration, in milliseconds: about ten years.
 const FOREVER: u64 = 3660 * 86_400_000;
@@ -114,6 +118,8 @@ text_values! {
     impl [] CookieDomain;
     impl [] CookiePath;
     impl [] PathPattern;
+    impl [] PathPrefix;
+    impl [] RedirectUrl;
     impl [] RuleRegex;
     impl [] SuiteName;
     impl [] TokenExpiry;

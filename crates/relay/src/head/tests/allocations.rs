@@ -58,6 +58,7 @@ fn a_browsers_request_and_its_answer_allocate_nothing() {
             strip,
             ids: &ids,
             hop,
+            rewrite: None,
             edits,
             websocket,
             http2: false,

@@ -22,7 +22,18 @@ pub fn arrival(trusted: bool) -> Arrival<'static> {
 pub fn change<'a>(endpoint: &'a Endpoint, ids: &'a CorrelationIds) -> RequestChange<'a> {
     let (arrival, hop) = (arrival(false), HopHeaders { trace_context: false, ..HopHeaders::default() });
     let framing = Framing::None;
-    RequestChange { endpoint, arrival, strip: None, ids, hop, edits: &[], websocket: false, http2: false, framing }
+    RequestChange {
+        endpoint,
+        arrival,
+        strip: None,
+        ids,
+        hop,
+        rewrite: None,
+        edits: &[],
+        websocket: false,
+        http2: false,
+        framing,
+    }
 }
 
 /// What is written, with `|` for line ends.
