@@ -1,5 +1,6 @@
 //! Assembly: from the configuration to running parts, and shutdown.
 
+mod acme;
 mod candidate_checks;
 mod figure_answers;
 mod file_changes;
@@ -27,11 +28,13 @@ use crate::admin::changes::Changes;
 use crate::admin::tokens::{self, Keyring, LocalToken};
 use crate::mirror::{self, AS_BUILT, MirrorBoard};
 use crate::runs::Runs;
+use crate::serve::acme::PreparedAcme;
 use crate::serve::candidate_checks::PreflightContext;
 use crate::serve::file_changes::LoadedFile;
 use crate::serve::reload::{Reloader, resolve};
 use crate::serve::silent_sides::ActiveSides;
 use crate::upgrade::{HeldSocket, Predecessor, SocketPurpose, Successor, UpgradeError, start_successor};
+use ::acme::AcmeThread;
 use config::watch::{FileStamps, FileWatch};
 use config::{self, MainConfig, OwnListeners, RoutingConfig, RoutingContext};
 use health::{self, HealthBoard};
@@ -45,9 +48,9 @@ use relay::origin::OriginResolver;
 use relay::proxy::Proxy;
 use relay::proxy::connection_limits::ConnectionLimits;
 use relay::proxy::descriptors::DescriptorBudget;
-use relay::proxy::listen::{ListenerContext, ShutdownSignal, WorkerListener, bind, bind_more, start_worker};
+use relay::proxy::listen::{ListenerContext, ListenerTls, ShutdownSignal, WorkerListener, bind, bind_more, start_worker};
 use relay::proxy::request_limits::RequestLimits;
-use relay::proxy::tls::{CertificateWatcher, CurrentTls};
+use relay::proxy::tls::CertificateWatcher;
 use sidecar::journal::{Journal, NamedSnapshots};
 use sidecar::{Sidecar, SidecarHandle};
 
@@ -87,6 +90,8 @@ pub struct Running {
     /// Every listening socket once more, for the process that takes this one's place.
     held: Arc<Vec<HeldSocket>>,
     admin_listener: AbortHandle,
+    /// Ends with the first sign of a shutdown: another process may order then.
+    acme: Option<AcmeThread>,
 }
 
 /// Starts everything. Nothing listens before the state is restored and the routing file is in force.
@@ -145,12 +150,16 @@ pub fn start_after(settings: &MainConfig, mut before: Option<&mut Predecessor>) 
     let Sockets { of_workers, addresses, tls_addresses, admin, admin_address, held } = sockets;
     let admin_listener = listen_for_admin(&runtime, admin, settings, api, keyring)?;
     let (end, ending) = watch::channel(ShutdownSignal::NotYet);
-    let certificates = certificates(&runtime, settings, &counters)?;
+    let acme = settings.acme.as_ref().map(PreparedAcme::new);
+    let certificates = certificates(&runtime, settings, acme.as_ref(), &counters)?;
     let proxy = |shard| Proxy::new(shard, published.clone(), counters.clone(), sidecar.clone(), settings);
+    let challenges = acme::challenges(settings, acme.as_ref());
     let proxy = |shard| proxy(shard).with_access_log(access.clone()).with_mirror(copies.clone());
+    let proxy = |shard| proxy(shard).with_challenges(challenges.clone());
     let (shared, has_room) = shared(settings, &counters, ending);
     let workers = start_workers(of_workers, &certificates, proxy, &shared)?;
     raise(&counters.process.ready, has_room);
+    let acme = acme.map(|acme| acme.start(settings, &published, (&sidecar, &counters))).transpose()?;
     Ok(Running {
         addresses,
         tls_addresses,
@@ -173,6 +182,7 @@ pub fn start_after(settings: &MainConfig, mut before: Option<&mut Predecessor>) 
         runtimes: vec![validation, runtime],
         held: Arc::new(held),
         admin_listener,
+        acme,
     })
 }
 
@@ -408,7 +418,7 @@ fn shared(
 /// Starts a worker for each set of sockets, plain and TLS.
 fn start_workers(
     sockets: Vec<WorkerSockets>,
-    certificates: &[CurrentTls],
+    certificates: &[ListenerTls],
     proxy: impl Fn(Shard) -> Proxy,
     shared: &ListenerContext,
 ) -> anyhow::Result<Vec<JoinHandle<()>>> {
@@ -424,13 +434,19 @@ fn start_workers(
 }
 
 /// The certificates of the TLS listeners, and the tasks that reload them from their files.
-fn certificates(runtime: &Runtime, settings: &MainConfig, counters: &Arc<Counters>) -> anyhow::Result<Vec<CurrentTls>> {
+fn certificates(
+    runtime: &Runtime,
+    settings: &MainConfig,
+    acme: Option<&PreparedAcme>,
+    counters: &Arc<Counters>,
+) -> anyhow::Result<Vec<ListenerTls>> {
     let mut currents = Vec::new();
     for listener in &settings.tls {
-        let (watcher, current) = CertificateWatcher::open(listener, counters.clone())
+        let (board, issued) = acme.filter(|_| listener.acme).map(PreparedAcme::for_listener).unzip();
+        let (watcher, current) = CertificateWatcher::open(listener, issued, counters.clone())
             .map_err(|why| anyhow::anyhow!("cannot listen with TLS on {}: {why}", listener.listen))?;
         runtime.spawn(watcher.keep());
-        currents.push(current);
+        currents.push(ListenerTls { current, board });
     }
     Ok(currents)
 }
@@ -458,7 +474,7 @@ fn listen_for_admin(
     let tls = match &settings.admin_access.tls {
         None => None,
         Some(listener) => {
-            let (keeper, current) = CertificateWatcher::open(listener, api.counters.clone())
+            let (keeper, current) = CertificateWatcher::open(listener, None, api.counters.clone())
                 .map_err(|why| anyhow::anyhow!("cannot listen with TLS on {address} for the admin API: {why}"))?;
             runtime.spawn(keeper.keep());
             Some(current)
@@ -502,6 +518,7 @@ impl Running {
 impl Drop for Running {
     fn drop(&mut self) {
         raise(&self.counters.process.draining, true);
+        drop(self.acme.take());
         if !self.workers.is_empty() {
             self.end.send_replace(ShutdownSignal::Now);
             for worker in self.workers.drain(..) {

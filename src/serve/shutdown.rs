@@ -17,6 +17,7 @@ impl Running {
     pub fn drain(mut self, drain: DrainSettings) {
         // Otherwise connections would go on to wait in queues that nobody looks at.
         self.held = Arc::default();
+        drop(self.acme.take());
         raise(&self.counters.process.draining, true);
         if self.runs.close() {
             // The listeners stay open for teardowns that go through them, and clients keep half of the time.
@@ -39,6 +40,7 @@ impl Running {
     /// its client to connect again, and tunnels go on until `patience` is over.
     pub fn leave(mut self, successor: Successor, patience: Millis) {
         self.held = Arc::default();
+        drop(self.acme.take());
         self.admin_listener.abort();
         raise(&self.counters.process.draining, true);
         self.runs.close();

@@ -34,6 +34,8 @@ pub enum RefusalReason {
     Handshake,
     BodyTooLarge,
     BadBody,
+    /// In a TLS handshake: there is no certificate for the name.
+    UnrecognizedName,
 }
 
 impl RefusalReason {
