@@ -48,7 +48,9 @@ use relay::origin::OriginResolver;
 use relay::proxy::Proxy;
 use relay::proxy::connection_limits::ConnectionLimits;
 use relay::proxy::descriptors::DescriptorBudget;
-use relay::proxy::listen::{ListenerContext, ListenerTls, ShutdownSignal, WorkerListener, bind, bind_more, start_worker};
+use relay::proxy::listen::{
+    ListenerContext, ListenerTls, ShutdownSignal, WorkerListener, bind, bind_more, start_worker,
+};
 use relay::proxy::request_limits::RequestLimits;
 use relay::proxy::tls::CertificateWatcher;
 use sidecar::journal::{Journal, NamedSnapshots};

@@ -4,7 +4,9 @@ use std::sync::Arc;
 
 use rcgen::{CertificateParams, CustomExtension, KeyPair};
 use rustls::ServerConfig;
+use rustls::crypto::ring::sign::any_supported_type;
 use rustls::pki_types::PrivateKeyDer;
+use rustls::sign::{CertifiedKey, SingleCertAndKey};
 
 /// The protocol of the challenge, and of nothing else.
 const PROTOCOL: &[u8] = b"acme-tls/1";
@@ -18,8 +20,11 @@ pub fn handshake(name: &str, digest: &[u8]) -> Result<Arc<ServerConfig>, String>
     });
     let (certificate, key) = made.map_err(|error| format!("cannot make the certificate of a challenge: {error}"))?;
     let key = PrivateKeyDer::Pkcs8(key.serialize_der().into());
-    let config = ServerConfig::builder().with_no_client_auth().with_single_cert(vec![certificate.der().clone()], key);
-    let mut config = config.map_err(|error| format!("cannot use the certificate of a challenge: {error}"))?;
+    let key = any_supported_type(&key).map_err(|error| format!("cannot use the key of a challenge: {error}"))?;
+    // As it is: its critical extension is none that a certificate for clients may have.
+    let certified = CertifiedKey::new(vec![certificate.der().clone()], key);
+    let resolver = Arc::new(SingleCertAndKey::from(certified));
+    let mut config = ServerConfig::builder().with_no_client_auth().with_cert_resolver(resolver);
     config.alpn_protocols = vec![PROTOCOL.to_vec()];
     Ok(Arc::new(config))
 }

@@ -254,7 +254,10 @@ impl CertificateKeeper {
         let shown = names.map(|(name, standing)| {
             let end = standing.certificate.map(|certificate| certificate.end);
             let on_demand = !wanted.contains(name.as_str());
-            (name.clone(), CertificateStanding { end, failures: standing.failures, error: standing.error.clone(), on_demand })
+            (
+                name.clone(),
+                CertificateStanding { end, failures: standing.failures, error: standing.error.clone(), on_demand },
+            )
         });
         self.parts.counters.set_certificate_standings(shown.collect());
     }

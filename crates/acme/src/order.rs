@@ -57,9 +57,10 @@ impl OrderDesk<'_> {
         })?;
         self.authorize(&mut order, name, way).await?;
         let status = past_nonces_of(&mut order, async |order| order.poll_ready(&POLLS).await).await;
-        match status.map_err(|error| in_words("the CA did not confirm the name", &error))? {
-            OrderStatus::Ready => {}
-            _ => return Err(self.refusal(&mut order, way).await),
+        match status {
+            Ok(OrderStatus::Ready) => {}
+            Ok(_) => return Err(self.refusal(&mut order, way).await),
+            Err(error) => return Err(in_words(&unchecked(way), &error)),
         }
         let key = past_nonces_of(&mut order, async |order| order.finalize().await).await;
         let key = key.map_err(|error| in_words("the CA did not take the request for the certificate", &error))?;
@@ -70,7 +71,8 @@ impl OrderDesk<'_> {
 
     async fn account(&self) -> Result<Account, String> {
         let cannot = |error: &Error| in_words("the CA cannot be reached", error);
-        let kept = self.store.account::<AccountCredentials>().map_err(|error| format!("cannot read the account: {error}"))?;
+        let kept =
+            self.store.account::<AccountCredentials>().map_err(|error| format!("cannot read the account: {error}"))?;
         if let Some(credentials) = kept {
             let builder = Account::builder_with_http(Box::new(self.client.clone()));
             return builder.from_credentials(credentials).await.map_err(|error| cannot(&error));
@@ -136,7 +138,7 @@ impl OrderDesk<'_> {
             Ok(Some(problem)) => told(&problem),
             Ok(None) | Err(_) => "it does not say why".to_owned(),
         };
-        format!("the CA could not check the name by {}: {why}", word(way))
+        format!("{}: {why}", unchecked(way))
     }
 }
 
@@ -145,6 +147,10 @@ const fn kind(way: AcmeChallenge) -> ChallengeType {
         AcmeChallenge::Http => ChallengeType::Http01,
         AcmeChallenge::TlsAlpn => ChallengeType::TlsAlpn01,
     }
+}
+
+fn unchecked(way: AcmeChallenge) -> String {
+    format!("the CA could not check the name by {}", word(way))
 }
 
 const fn word(way: AcmeChallenge) -> &'static str {

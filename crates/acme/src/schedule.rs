@@ -100,10 +100,18 @@ impl OrderSchedule {
     }
 
     /// Takes on a name, with the certificate that it has.
-    pub fn add(&mut self, name: &str, certificate: Option<CertificateOutlook>, by_demand: bool, now: Millis, wall: i64) {
+    pub fn add(
+        &mut self,
+        name: &str,
+        certificate: Option<CertificateOutlook>,
+        by_demand: bool,
+        now: Millis,
+        wall: i64,
+    ) {
         let failing = self.record.failing.remove(name).unwrap_or_default();
         let rests_until = on(now) + until(failing.retry, wall, LONGEST_PAUSE);
-        let standing = NameStanding { certificate, failures: failing.failures, rests_until, by_demand, ..NameStanding::default() };
+        let standing =
+            NameStanding { certificate, failures: failing.failures, rests_until, by_demand, ..NameStanding::default() };
         self.names.entry(name.to_owned()).or_insert(standing);
     }
 
@@ -156,7 +164,8 @@ impl OrderSchedule {
             None => !standing.by_demand || standing.is_asked && by_strangers < ON_DEMAND_AN_HOUR,
         };
         let due = self.names.iter().filter(|(_, standing)| standing.rests_until <= on(now) && is_due(standing));
-        let first = due.min_by_key(|(_, standing)| standing.certificate.map_or(i64::MIN, |certificate| certificate.end));
+        let first =
+            due.min_by_key(|(_, standing)| standing.certificate.map_or(i64::MIN, |certificate| certificate.end));
         first.map(|(name, _)| name.clone())
     }
 
@@ -169,7 +178,14 @@ impl OrderSchedule {
     }
 
     /// An order has failed. `rest`: how long the CA wants to see no order at all.
-    pub fn fail(&mut self, name: &str, error: String, rest: Option<Millis>, draw: f64, now: Millis) -> Option<(u32, Millis)> {
+    pub fn fail(
+        &mut self,
+        name: &str,
+        error: String,
+        rest: Option<Millis>,
+        draw: f64,
+        now: Millis,
+    ) -> Option<(u32, Millis)> {
         if let Some(rest) = rest {
             self.rests_until = self.rests_until.max(on(now) + on(rest.min(LONGEST_REST)));
         }

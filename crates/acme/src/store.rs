@@ -58,7 +58,8 @@ impl CertificateStore {
             true => Ok(read),
             false => Err("the CA has issued a certificate for another name".to_owned()),
         });
-        let placed = read.and_then(|read| self.place(&beside, &self.file(name)).map(|()| read).map_err(|e| e.to_string()));
+        let placed =
+            read.and_then(|read| self.place(&beside, &self.file(name)).map(|()| read).map_err(|e| e.to_string()));
         placed.inspect_err(|_| drop(fs::remove_file(&beside)))
     }
 
@@ -82,7 +83,8 @@ impl CertificateStore {
 
     /// The default if it cannot be read: then orders are only counted from now on.
     pub(crate) fn orders<T: DeserializeOwned + Default>(&self) -> T {
-        let read = self.read(ORDERS).inspect_err(|error| tracing::warn!(%error, "cannot read what is known about orders"));
+        let read =
+            self.read(ORDERS).inspect_err(|error| tracing::warn!(%error, "cannot read what is known about orders"));
         read.ok().flatten().unwrap_or_default()
     }
 

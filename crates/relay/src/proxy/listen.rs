@@ -287,7 +287,10 @@ async fn serve_tls(
     let shaken = match &tls.board {
         None => {
             let config = tls.current.borrow().clone();
-            timeout(patience, TlsAcceptor::from(config).accept(tcp)).await.map_err(drop).and_then(|tls| tls.map_err(drop))
+            timeout(patience, TlsAcceptor::from(config).accept(tcp))
+                .await
+                .map_err(drop)
+                .and_then(|tls| tls.map_err(drop))
         }
         Some(board) => match timeout(patience, shake_hands(&tls.current, board, tcp)).await {
             Ok(Ok(tls)) => Ok(tls),
@@ -327,7 +330,8 @@ async fn shake_hands(
 ) -> Result<TlsStream<TcpStream>, HandshakeEnd> {
     let begun = LazyConfigAcceptor::new(rustls::server::Acceptor::default(), tcp).await;
     let begun = begun.map_err(|_| HandshakeEnd::Failed)?;
-    let (is_challenge, name) = (acme_board::is_challenge(&begun.client_hello()), acme_board::name_of(&begun.client_hello()));
+    let (is_challenge, name) =
+        (acme_board::is_challenge(&begun.client_hello()), acme_board::name_of(&begun.client_hello()));
     if is_challenge && let Some(config) = name.as_deref().and_then(|name| board.handshake(name)) {
         let mut tls = begun.into_stream(config).await.map_err(|_| HandshakeEnd::Failed)?;
         // The handshake is the answer: no request is read.
