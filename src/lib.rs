@@ -55,4 +55,5 @@ pub mod metrics;
 pub mod mirror;
 pub mod runs;
 pub mod serve;
+mod service_manager;
 pub mod upgrade;

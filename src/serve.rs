@@ -4,6 +4,7 @@ mod acme;
 mod candidate_checks;
 mod figure_answers;
 mod file_changes;
+mod main_reload;
 mod outside_figures;
 mod reload;
 mod rollout_gates;
@@ -11,13 +12,14 @@ mod shutdown;
 mod silent_sides;
 mod validation_runs;
 
+use std::collections::BTreeMap;
 use std::net::{SocketAddr, TcpListener};
-use std::path::Path;
 use std::sync::Arc;
 use std::thread::JoinHandle;
 
 use anyhow::Context;
-use tokio::runtime::{Builder, Runtime};
+use parking_lot::Mutex;
+use tokio::runtime::{Builder, Handle, Runtime};
 use tokio::sync::{mpsc, watch};
 use tokio::task::AbortHandle;
 
@@ -31,26 +33,33 @@ use crate::runs::Runs;
 use crate::serve::acme::PreparedAcme;
 use crate::serve::candidate_checks::PreflightContext;
 use crate::serve::file_changes::LoadedFile;
+use crate::serve::main_reload::ReloadBase;
 use crate::serve::reload::{Reloader, resolve};
 use crate::serve::silent_sides::ActiveSides;
-use crate::upgrade::{HeldSocket, Predecessor, SocketPurpose, Successor, UpgradeError, start_successor};
+use crate::upgrade::{
+    EarlierProcesses, HeldSocket, OpenSockets, Predecessor, SocketPurpose, Successor, UpgradeError, UpgradeOrder,
+    start_successor,
+};
 use ::acme::AcmeThread;
 use config::watch::{FileStamps, FileWatch};
-use config::{self, MainConfig, OwnListeners, RoutingConfig, RoutingContext};
+use config::{self, MainConfig, OwnListeners, RoutingConfig, RoutingContext, TlsListener};
 use health::{self, HealthBoard};
 use judgement::rollout::gates::GateRequest;
-use judgement::rollout::{MetricRequest, PreflightRequest, ProbeRequest, SuiteRun};
+use judgement::rollout::{HandedWatch, MetricRequest, PreflightRequest, ProbeRequest, SuiteRun};
 use memory::counters::{Counters, Shard, count, raise};
 use memory::snapshot::{SnapshotPublisher, SnapshotReader};
 use notify::{self, Notifier};
 use relay::access;
 use relay::origin::OriginResolver;
 use relay::proxy::Proxy;
+use relay::proxy::acme_board::ChallengeAnswers;
 use relay::proxy::connection_limits::ConnectionLimits;
 use relay::proxy::descriptors::DescriptorBudget;
 use relay::proxy::listen::{
-    ListenerContext, ListenerTls, ShutdownSignal, WorkerListener, bind, bind_more, start_worker,
+    ListenerContext, ListenerTls, ShutdownSignal, WorkerGeneration, WorkerListener, WorkerThread, bind, bind_more,
+    start_worker,
 };
+use relay::proxy::mirror::CopyQueue;
 use relay::proxy::request_limits::RequestLimits;
 use relay::proxy::tls::CertificateWatcher;
 use sidecar::journal::{Journal, NamedSnapshots};
@@ -82,16 +91,21 @@ pub struct Running {
     pub counters: Arc<Counters>,
     access: Option<access::AccessLogger>,
     /// Declared after `access`, because it finishes once nobody can write any more.
-    access_writer: Option<access::AccessLogWriter>,
+    access_writers: Vec<access::AccessLogWriter>,
     announcer: Option<Notifier>,
     reload: mpsc::Sender<()>,
     end: watch::Sender<ShutdownSignal>,
-    workers: Vec<JoinHandle<()>>,
+    workers: Vec<WorkerThread>,
     sidecar_thread: Option<JoinHandle<()>>,
     runtimes: Vec<Runtime>,
     /// Every listening socket once more, for the process that takes this one's place.
     held: Arc<Vec<HeldSocket>>,
-    admin_listener: AbortHandle,
+    admin_listener: AdminListener,
+    earlier: EarlierProcesses,
+    /// The main file that is in force.
+    pub settings: MainConfig,
+    /// What a changed main file builds on.
+    base: ReloadBase,
     /// Ends with the first sign of a shutdown: another process may order then.
     acme: Option<AcmeThread>,
 }
@@ -101,28 +115,32 @@ pub struct Running {
 /// # Errors
 /// [`config::ConfigError`] for a routing file with problems; otherwise what could not be started.
 pub fn start(settings: &MainConfig) -> anyhow::Result<Running> {
-    start_after(settings, None)
+    start_with(settings, OpenSockets::default(), None)
 }
 
-/// The same in the place of a running process. Until it has given its state away, nothing changes for it.
+/// The same with sockets that are open already, or in the place of a running process: until that has given its state away,
+/// nothing changes for it.
 ///
 /// # Errors
 /// As [`start`], or the running process has changed its mind.
-pub fn start_after(settings: &MainConfig, mut before: Option<&mut Predecessor>) -> anyhow::Result<Running> {
+pub fn start_with(
+    settings: &MainConfig,
+    open: OpenSockets,
+    before: Option<&mut Predecessor>,
+) -> anyhow::Result<Running> {
     install_crypto_provider();
     let workers = number_of_workers(settings);
     let files = FileStamps::at(&settings.routing);
     let listeners = settings.listeners();
     let context = RoutingContext { listeners: Some(&listeners), ..AS_BUILT };
     let routing = config::load_routing(&settings.routing, &context)?;
-    let sockets = Sockets::open(settings, workers, before.as_deref_mut())?;
+    let sockets = Sockets::open(settings, workers, open)?;
     let counters = Arc::new(Counters::new(workers));
     let (access, access_writer) = open_access_log(settings, &counters)?.unzip();
     let runtime = admin_runtime()?;
-    if let Some(before) = before {
-        before.take_state(&counters)?;
-    }
-    let restored = Restored::open(settings, &counters, sockets.admin_address)?;
+    let watches = before.map(|before| before.take_state(&counters)).transpose()?;
+    let restored =
+        Restored::open(settings, &counters, sockets.admin_address)?.going_on_from(watches.unwrap_or_default());
     let Restored { published, snapshots, keyring, local_token, preflights, suite_runs, probes, others, sidecar } =
         restored;
     let started = StartedSidecar::start(settings, sidecar, (routing, context), &runtime, &counters)?;
@@ -147,22 +165,28 @@ pub fn start_after(settings: &MainConfig, mut before: Option<&mut Predecessor>) 
         keep_snapshots: settings.validation.snapshots,
     });
     let (reload, reloads) = mpsc::channel(1);
-    let reloader = Reloader::new(settings, sockets.listeners(), resolver, &sidecar, (&counters, &health));
+    let own_listeners = Arc::new(Mutex::new(sockets.listeners()));
+    let reloader = Reloader::new(settings, own_listeners.clone(), resolver, &sidecar, (&counters, &health));
     runtime.spawn(reloader.run(loaded, FileWatch::from(files), reloads, changes_asked));
     let Sockets { of_workers, addresses, tls_addresses, admin, admin_address, held } = sockets;
-    let admin_listener = listen_for_admin(&runtime, admin, settings, api, keyring)?;
-    let (end, ending) = watch::channel(ShutdownSignal::NotYet);
-    let acme = settings.acme.as_ref().map(PreparedAcme::new);
-    let certificates = certificates(&runtime, settings, acme.as_ref(), &counters)?;
-    let proxy = |shard| Proxy::new(shard, published.clone(), counters.clone(), sidecar.clone(), settings);
+    runtime.spawn(api.recent_traffic.clone().keep());
+    runtime.spawn(api.hourly_traffic.clone().keep());
+    let admin_listener = listen_for_admin(runtime.handle(), admin, settings, api.clone(), keyring)?;
+    let (end, _) = watch::channel(ShutdownSignal::NotYet);
+    let parts = (&published, &counters, &sidecar);
+    let acme = PreparedAcme::open(settings, parts)?;
+    let (certificates, currents) = certificates(settings, acme.as_ref(), &counters)?;
     let challenges = acme::challenges(settings, acme.as_ref());
-    let proxy = |shard| proxy(shard).with_access_log(access.clone()).with_mirror(copies.clone());
-    let proxy = |shard| proxy(shard).with_challenges(challenges.clone());
-    let (shared, has_room) = shared(settings, &counters, ending);
-    let workers = start_workers(of_workers, &certificates, proxy, &shared)?;
+    let (access_log, copy_queue) = (access.as_ref(), copies.as_ref());
+    let front = Front { settings, certificates: &currents, access: access_log, copies: copy_queue, challenges };
+    let (shared, replaced, has_room) = shared(settings, &counters, end.subscribe());
+    let workers = start_workers(front.generations(of_workers, parts, &shared))?;
+    let keepers = certificates.into_iter().map(|watcher| runtime.spawn(watcher.keep()).abort_handle()).collect();
     raise(&counters.process.ready, has_room);
-    let acme = acme.map(|acme| acme.start(settings, &published, (&sidecar, &counters))).transpose()?;
+    let acme = acme.map(PreparedAcme::start).transpose()?;
     Ok(Running {
+        settings: settings.clone(),
+        base: ReloadBase { api, copies, own_listeners, replaced, keepers },
         addresses,
         tls_addresses,
         admin: admin_address,
@@ -173,7 +197,7 @@ pub fn start_after(settings: &MainConfig, mut before: Option<&mut Predecessor>) 
         health,
         counters,
         access,
-        access_writer,
+        access_writers: access_writer.into_iter().collect(),
         announcer,
         runs,
         mirror,
@@ -185,6 +209,7 @@ pub fn start_after(settings: &MainConfig, mut before: Option<&mut Predecessor>) 
         held: Arc::new(held),
         admin_listener,
         acme,
+        earlier: EarlierProcesses::default(),
     })
 }
 
@@ -249,15 +274,13 @@ impl Sockets {
         OwnListeners { proxy: [&self.addresses[..], &self.tls_addresses].concat(), admin: self.admin_address }
     }
 
-    /// `before`: the process that has them already.
-    fn open(settings: &MainConfig, workers: usize, mut before: Option<&mut Predecessor>) -> anyhow::Result<Sockets> {
+    fn open(settings: &MainConfig, workers: usize, mut open: OpenSockets) -> anyhow::Result<Sockets> {
         let mut of_workers: Vec<WorkerSockets> = (0..workers).map(|_| WorkerSockets::default()).collect();
         let (mut addresses, mut tls_addresses, mut held) = (Vec::new(), Vec::new(), Vec::new());
         let plain = settings.listen.iter().map(|address| (SocketPurpose::Plain, *address));
         let tls = settings.tls.iter().map(|listener| (SocketPurpose::Tls, listener.listen));
         for (purpose, asked) in plain.chain(tls) {
-            let taken = before.as_mut().map(|before| before.sockets(purpose, asked)).unwrap_or_default();
-            let sockets = match taken {
+            let sockets = match open.take(purpose, asked) {
                 none if none.is_empty() => bind(asked, workers)?,
                 mut some => {
                     bind_more(&mut some, workers)?;
@@ -279,12 +302,12 @@ impl Sockets {
                 }
             }
         }
-        let taken = before.map(|before| before.sockets(SocketPurpose::Admin, settings.admin)).unwrap_or_default();
-        let admin = match taken.into_iter().next() {
+        let admin = match open.take(SocketPurpose::Admin, settings.admin).into_iter().next() {
             Some(taken) => taken,
             None => TcpListener::bind(settings.admin)
                 .with_context(|| format!("cannot listen on {} for the admin API", settings.admin))?,
         };
+        open.all_taken()?;
         held.push(HeldSocket::of(SocketPurpose::Admin, settings.admin, &admin)?);
         let admin_address = admin.local_addr()?;
         Ok(Sockets { of_workers, addresses, tls_addresses, admin, admin_address, held })
@@ -306,6 +329,11 @@ struct Restored {
 }
 
 impl Restored {
+    /// Goes on from what another process knew of each candidate.
+    fn going_on_from(self, watches: BTreeMap<String, HandedWatch>) -> Restored {
+        Restored { sidecar: self.sidecar.going_on_from(watches), ..self }
+    }
+
     fn open(settings: &MainConfig, counters: &Arc<Counters>, admin: SocketAddr) -> anyhow::Result<Restored> {
         let started = Journal::start_with_retention(&settings.state, settings.keep, counters.clone());
         let (journal, restored) = started.with_context(|| {
@@ -404,7 +432,8 @@ fn shared(
     settings: &MainConfig,
     counters: &Arc<Counters>,
     end: watch::Receiver<ShutdownSignal>,
-) -> (ListenerContext, bool) {
+) -> (ListenerContext, watch::Sender<bool>, bool) {
+    let (replaced, replacing) = watch::channel(false);
     let budget = DescriptorBudget::of_process(&settings.limits);
     let (limits, trusted) = (&settings.limits, &settings.trusted_proxies);
     let connection_limits = ConnectionLimits::new(budget.connections, limits, trusted, counters.clone());
@@ -413,44 +442,62 @@ fn shared(
         connection_limits: Arc::new(connection_limits),
         request_limits: Arc::new(request_limits),
         end,
+        replaced: replacing,
     };
-    (context, has_enough_descriptors(&budget))
+    (context, replaced, has_enough_descriptors(&budget))
 }
 
-/// Starts a worker for each set of sockets, plain and TLS.
-fn start_workers(
-    sockets: Vec<WorkerSockets>,
-    certificates: &[ListenerTls],
-    proxy: impl Fn(Shard) -> Proxy,
-    shared: &ListenerContext,
-) -> anyhow::Result<Vec<JoinHandle<()>>> {
-    let mut workers = Vec::new();
-    for (at, WorkerSockets { plain, tls }) in sockets.into_iter().enumerate() {
-        let plain = plain.into_iter().map(|socket| WorkerListener { socket, tls: None });
-        let tls =
-            tls.into_iter().map(|(place, socket)| WorkerListener { socket, tls: certificates.get(place).cloned() });
-        let listeners = plain.chain(tls).collect();
-        workers.push(start_worker(format!("worker {at}"), proxy(Shard(at)), listeners, shared.clone())?);
+/// What clients meet, as the main file has it.
+struct Front<'a> {
+    settings: &'a MainConfig,
+    certificates: &'a [ListenerTls],
+    access: Option<&'a access::AccessLogger>,
+    copies: Option<&'a CopyQueue>,
+    /// What a CA may ask for.
+    challenges: Option<ChallengeAnswers>,
+}
+
+impl Front<'_> {
+    /// What each worker works with, by its sockets, plain and TLS.
+    fn generations(
+        &self,
+        sockets: Vec<WorkerSockets>,
+        (published, counters, sidecar): (&SnapshotReader, &Arc<Counters>, &SidecarHandle),
+        shared: &ListenerContext,
+    ) -> Vec<WorkerGeneration> {
+        let of = |(at, WorkerSockets { plain, tls }): (usize, WorkerSockets)| {
+            let plain = plain.into_iter().map(|socket| WorkerListener { socket, tls: None });
+            let current = |place: usize| self.certificates.get(place).cloned();
+            let tls = tls.into_iter().map(|(place, socket)| WorkerListener { socket, tls: current(place) });
+            let (counters, sidecar) = (counters.clone(), sidecar.clone());
+            let proxy = Proxy::new(Shard(at), published.clone(), counters, sidecar, self.settings)
+                .with_access_log(self.access.cloned())
+                .with_mirror(self.copies.cloned())
+                .with_challenges(self.challenges.clone());
+            WorkerGeneration { proxy, listeners: plain.chain(tls).collect(), shared: shared.clone() }
+        };
+        sockets.into_iter().enumerate().map(of).collect()
     }
-    Ok(workers)
 }
 
-/// The certificates of the TLS listeners, and the tasks that reload them from their files.
+fn start_workers(generations: Vec<WorkerGeneration>) -> anyhow::Result<Vec<WorkerThread>> {
+    let workers = generations.into_iter().enumerate();
+    Ok(workers.map(|(at, first)| start_worker(format!("worker {at}"), first)).collect::<std::io::Result<_>>()?)
+}
+
+/// The certificates of the TLS listeners, and what reloads them from their files.
 fn certificates(
-    runtime: &Runtime,
     settings: &MainConfig,
     acme: Option<&PreparedAcme>,
     counters: &Arc<Counters>,
-) -> anyhow::Result<Vec<ListenerTls>> {
-    let mut currents = Vec::new();
-    for listener in &settings.tls {
+) -> anyhow::Result<(Vec<CertificateWatcher>, Vec<ListenerTls>)> {
+    let open = |listener: &TlsListener| {
         let (board, issued) = acme.filter(|_| listener.acme).map(PreparedAcme::for_listener).unzip();
-        let (watcher, current) = CertificateWatcher::open(listener, issued, counters.clone())
-            .map_err(|why| anyhow::anyhow!("cannot listen with TLS on {}: {why}", listener.listen))?;
-        runtime.spawn(watcher.keep());
-        currents.push(ListenerTls { current, board });
-    }
-    Ok(currents)
+        CertificateWatcher::open(listener, issued, counters.clone())
+            .map(|(watcher, current)| (watcher, ListenerTls { current, board }))
+            .map_err(|why| anyhow::anyhow!("cannot listen with TLS on {}: {why}", listener.listen))
+    };
+    settings.tls.iter().map(open).collect()
 }
 
 fn open_access_log(
@@ -465,23 +512,40 @@ fn open_access_log(
     })
 }
 
+/// The task that listens for the admin API, until this is dropped.
+#[derive(Debug)]
+struct AdminListener {
+    leaving: watch::Sender<bool>,
+    certificate: Option<AbortHandle>,
+}
+
+impl AdminListener {
+    /// Accepts no more, and ends what is there.
+    fn leave(&self) {
+        self.leaving.send_replace(true);
+    }
+}
+
+impl Drop for AdminListener {
+    fn drop(&mut self) {
+        self.leave();
+        self.certificate.iter().for_each(AbortHandle::abort);
+    }
+}
+
 fn listen_for_admin(
-    runtime: &Runtime,
+    runtime: &Handle,
     socket: TcpListener,
     settings: &MainConfig,
     api: Api,
     keyring: Keyring,
-) -> anyhow::Result<AbortHandle> {
+) -> anyhow::Result<AdminListener> {
     let address = socket.local_addr()?;
-    let tls = match &settings.admin_access.tls {
-        None => None,
-        Some(listener) => {
-            let (keeper, current) = CertificateWatcher::open(listener, None, api.counters.clone())
-                .map_err(|why| anyhow::anyhow!("cannot listen with TLS on {address} for the admin API: {why}"))?;
-            runtime.spawn(keeper.keep());
-            Some(current)
-        }
-    };
+    let tls = settings.admin_access.tls.as_ref().map(|listener| {
+        CertificateWatcher::open(listener, None, api.counters.clone())
+            .map_err(|why| anyhow::anyhow!("cannot listen with TLS on {address} for the admin API: {why}"))
+    });
+    let (keeper, tls) = tls.transpose()?.unzip();
     if !address.ip().is_loopback() && tls.is_none() {
         tracing::warn!(%address, "the admin API listens outside loopback without TLS: tokens can be read in transit");
     }
@@ -489,10 +553,10 @@ fn listen_for_admin(
     let _in_runtime = runtime.enter();
     let listener = tokio::net::TcpListener::from_std(socket)?;
     let authenticator = Authenticator::new(keyring, &settings.admin_access, address, api.sidecar.clone());
-    runtime.spawn(api.recent_traffic.clone().keep());
-    runtime.spawn(api.hourly_traffic.clone().keep());
-    let serving = runtime.spawn(admin::listen::serve(listener, tls, admin::app(api, authenticator)));
-    Ok(serving.abort_handle())
+    let (leaving, leave) = watch::channel(false);
+    runtime.spawn(admin::listen::serve(listener, tls, admin::app(api, authenticator), leave));
+    let certificate = keeper.map(|keeper| runtime.spawn(keeper.keep()).abort_handle());
+    Ok(AdminListener { leaving, certificate })
 }
 
 impl Running {
@@ -504,9 +568,20 @@ impl Running {
 
     /// What starts a program in this process's place, and may take a minute. Once it serves, this process is to
     /// [`leave`](Running::leave); if it does not come up, this one goes on.
-    pub fn upgrade(&self) -> impl FnOnce(&Path) -> Result<Successor, UpgradeError> + Send + use<> {
+    pub fn upgrade(&self) -> impl FnOnce(&UpgradeOrder) -> Result<Successor, UpgradeError> + Send + use<> {
         let (held, sidecar, counters) = (self.held.clone(), self.sidecar.clone(), self.counters.clone());
-        move |binary| start_successor(binary, &held, &sidecar, &counters)
+        move |order| start_successor(order, &held, &sidecar, &counters)
+    }
+
+    /// Tells the process that was replaced that this one serves, and hears what it counts until it ends.
+    ///
+    /// # Errors
+    /// It has given up in the meantime, and goes on.
+    pub fn take_over(&mut self, before: Predecessor) -> anyhow::Result<()> {
+        let remark = before.remark();
+        self.earlier = before.replace(&self.counters)?;
+        self.sidecar.remark(remark);
+        Ok(())
     }
 
     /// Reopens the access log, after it was moved away.
@@ -524,7 +599,7 @@ impl Drop for Running {
         if !self.workers.is_empty() {
             self.end.send_replace(ShutdownSignal::Now);
             for worker in self.workers.drain(..) {
-                let _ = worker.join();
+                worker.join();
             }
         }
         if let Some(announcer) = self.announcer.take() {
@@ -533,7 +608,7 @@ impl Drop for Running {
         self.runtimes.drain(..).for_each(Runtime::shutdown_background);
         // The workers have released it: this was the last handle that could write, so the writer finishes.
         drop(self.access.take());
-        drop(self.access_writer.take());
+        self.access_writers.clear();
         // Last: the journal is written when the sidecar releases it.
         self.sidecar.end();
         if let Some(thread) = self.sidecar_thread.take() {

@@ -11,15 +11,21 @@
 //! If the new process refuses, hangs or breaks before step 5, it is ended, and the running one goes on as if nothing had been.
 //!
 //! - `line`: messages and sockets over the pair; `messages`: what they say.
+//! - `open_sockets`: what another process or a service manager has opened.
 //! - `successor`: the running process's part; `predecessor`: the new one's.
+//! - `earlier`: processes that were replaced, and still finish what they have begun.
 //! - `door`: where `cutover upgrade` asks for it.
 
 pub mod door;
+mod earlier;
 mod line;
 mod messages;
+mod open_sockets;
 mod predecessor;
 mod successor;
 
+pub use earlier::EarlierProcesses;
 pub use messages::SocketPurpose;
-pub use predecessor::Predecessor;
-pub use successor::{HeldSocket, Successor, UpgradeError, start_successor};
+pub use open_sockets::OpenSockets;
+pub use predecessor::{Predecessor, upgrade_remark};
+pub use successor::{HeldSocket, Successor, UpgradeError, UpgradeOrder, start_successor};

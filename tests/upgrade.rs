@@ -3,20 +3,22 @@
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::os::unix::fs::PermissionsExt;
+use std::os::unix::net::UnixDatagram;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::SeqCst};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
-use sidecar::journal::{ChainCheck, JournalReader};
+use judgement::rollout::ChangeKind;
+use sidecar::journal::{ChainCheck, JournalEntry, JournalReader};
 
 use crate::drain::{Directory, http1, http2};
 use crate::support::client::{Client, admin, get};
 use crate::support::house::Load;
 use crate::support::raw_origin::{head, raw};
 use crate::support::tls::{self, Certificate, trusting};
-use crate::support::{SOON, wait_until};
+use crate::support::{SOON, SmallDisk, wait_until};
 
 /// A process that is replaced by others. All of them are killed in the end.
 struct Succession {
@@ -30,17 +32,19 @@ struct Succession {
 
 impl Succession {
     fn start(dir: tempfile::TempDir) -> Succession {
-        let mut first = Command::new(env!("CARGO_BIN_EXE_cutover"))
-            .current_dir(dir.path())
-            .args(["--log-json", "run"])
-            .stderr(Stdio::piped())
-            .spawn()
-            .unwrap();
+        let mut command = Command::new(env!("CARGO_BIN_EXE_cutover"));
+        command.args(["--log-json", "run"]);
+        Succession::of(dir, &mut command)
+    }
+
+    fn of(dir: tempfile::TempDir, command: &mut Command) -> Succession {
+        let mut first = command.current_dir(dir.path()).stderr(Stdio::piped()).spawn().unwrap();
         let mut lines = BufReader::new(first.stderr.take().unwrap()).lines();
         let (mut plain, mut tls, mut admin) = (None, None, None);
         while admin.is_none() {
             let line = lines.next().expect("it becomes ready").unwrap();
-            let fields = &serde_json::from_str::<serde_json::Value>(&line).unwrap()["fields"];
+            let Ok(line) = serde_json::from_str::<serde_json::Value>(&line) else { continue };
+            let fields = &line["fields"];
             let address = |field: &str| fields[field].as_str().and_then(|text| text.parse().ok());
             match fields["message"].as_str() {
                 Some("listening") => plain = plain.or(address("address")),
@@ -73,14 +77,26 @@ impl Succession {
         assert!(done, "{said}");
     }
 
-    fn metric(&self, name: &str) -> f64 {
+    /// The sum of a metric over the lines that have this label.
+    fn metric(&self, name: &str, label: &str) -> f64 {
         let text = admin(self.admin, "/metrics").body;
-        let values = text.lines().filter(|line| line.starts_with(name)).filter_map(|line| line.split(' ').next_back());
+        let lines = text.lines().filter(|line| line.starts_with(name) && line.contains(label));
+        let values = lines.filter_map(|line| line.split(' ').next_back());
         values.map(|value| value.parse::<f64>().unwrap()).sum()
     }
 
-    fn entries(&self) -> u64 {
-        JournalReader::open(&self.dir.path().join("cutover.db")).unwrap().newest().unwrap().id
+    fn journal(&self) -> JournalReader {
+        JournalReader::open(&self.dir.path().join("cutover.db")).unwrap()
+    }
+
+    fn newest_entry(&self) -> u64 {
+        self.journal().newest().unwrap().id
+    }
+
+    fn entries_after(&self, id: u64) -> Vec<JournalEntry> {
+        let mut entries = self.journal().latest(None, 1000).unwrap();
+        entries.retain(|entry| entry.change.id > id);
+        entries
     }
 }
 
@@ -210,7 +226,7 @@ fn twenty_upgrades_under_load_fail_no_request_over_three_protocols_and_end_no_tu
             failed
         }));
     }
-    let entries = running.entries();
+    let entries = running.newest_entry();
     for turn in 1..=20 {
         let before = done.each_ref().map(|done| done.load(SeqCst));
         wait_until("all kinds are served", SOON, || {
@@ -225,12 +241,18 @@ fn twenty_upgrades_under_load_fail_no_request_over_three_protocols_and_end_no_tu
     assert!(tunnels.iter_mut().all(|tunnel| tunnel.echoes(b"at the end")));
     drop(tunnels);
     let asked = done.iter().map(|done| done.load(SeqCst)).sum::<u64>() + 3;
-    wait_until("every request is counted by who serves now", SOON * 3, || {
-        running.metric("cutover_upstream_responses_total") as u64 == asked
-    });
-    assert_eq!(running.metric("cutover_weight_ratio{environment=\"green\""), 0.1, "no weight has moved");
-    assert_eq!(running.entries(), entries, "nothing was decided");
-    assert_eq!(running.metric("cutover_rollbacks_total"), 0.0);
+    let counted = || running.metric("cutover_requests_total", "") as u64;
+    let start = Instant::now();
+    while counted() != asked && start.elapsed() < SOON {
+        std::thread::sleep(Duration::from_millis(50));
+    }
+    assert_eq!(counted(), asked, "every request is counted by who serves now");
+    assert_eq!(running.metric("cutover_weight_ratio", "\"green\""), 0.1, "no weight has moved");
+    let entries: Vec<JournalEntry> = running.entries_after(entries);
+    let said = |entry: &JournalEntry| entry.change.why.contains("took the place of process");
+    assert_eq!(entries.iter().filter(|entry| said(entry)).count(), 20, "{entries:#?}");
+    assert!(entries.iter().all(|entry| entry.change.kind == ChangeKind::Upgrade), "nothing was decided: {entries:#?}");
+    assert_eq!(running.metric("cutover_rollbacks_total", ""), 0.0);
 }
 
 /// A program that is no Cutover.
@@ -277,8 +299,12 @@ fn a_process_that_does_not_come_up_changes_nothing() {
     assert!(shift.status.success(), "{}", String::from_utf8_lossy(&shift.stderr));
     let chain = JournalReader::open(&dir.join("cutover.db")).unwrap().verify().unwrap();
     assert!(matches!(chain, ChainCheck::Whole(_)), "{chain:?}");
+    let failed = |entry: &JournalEntry| entry.change.why.starts_with("no upgrade, this process goes on: ");
+    let entries = running.entries_after(0);
+    assert_eq!(entries.iter().filter(|entry| failed(entry)).count(), 5, "{entries:#?}");
+    assert!(entries.iter().any(|entry| entry.change.why.ends_with("not 1000 (routing.toml:8:10)")), "{entries:#?}");
     running.upgrade();
-    assert_eq!(running.metric("cutover_weight_ratio{environment=\"green\""), 0.25);
+    assert_eq!(running.metric("cutover_weight_ratio", "\"green\""), 0.25);
     let (requests, failed) = load.stop();
     assert!(requests > 100 && failed == 0, "{failed} of {requests}");
 }
@@ -309,4 +335,144 @@ fn an_upgrade_changes_workers_and_listeners_without_losing_who_waits() {
     }
     let (requests, failed) = load.stop();
     assert!(requests > 50 && failed == 0, "{failed} of {requests}");
+}
+
+/// What a service manager is told, each message by its lines.
+struct Manager(UnixDatagram);
+
+impl Manager {
+    fn next(&self, wanted: &str) -> String {
+        let deadline = Instant::now() + SOON;
+        while Instant::now() < deadline {
+            let mut buffer = [0; 4096];
+            let Ok(length) = self.0.recv(&mut buffer) else { break };
+            let said = String::from_utf8_lossy(&buffer[..length]).into_owned();
+            if said.lines().any(|line| line.starts_with(wanted)) {
+                return said;
+            }
+            assert!(said == "WATCHDOG=1\n", "{said:?} instead of {wanted}");
+        }
+        panic!("it is never told {wanted}");
+    }
+}
+
+#[test]
+fn a_service_manager_is_told_what_happens_and_that_all_is_well() {
+    let dir = folder(origin(), PLAIN);
+    let path = dir.path().join("notify");
+    let manager = Manager(UnixDatagram::bind(&path).unwrap());
+    manager.0.set_read_timeout(Some(SOON)).unwrap();
+    let mut command = Command::new(env!("CARGO_BIN_EXE_cutover"));
+    command.args(["--log-json", "run"]).env("NOTIFY_SOCKET", &path).env("WATCHDOG_USEC", "600000");
+    let mut running = Succession::of(dir, &mut command);
+    manager.next("READY=1");
+    manager.next("WATCHDOG=1");
+    let broken = program(running.dir.path(), "broken", b"#!/bin/sh\nexit 3\n");
+    assert!(!running.try_upgrade(Some(&broken)).0);
+    assert!(manager.next("RELOADING=1").contains("MONOTONIC_USEC="));
+    manager.next("READY=1");
+    running.upgrade();
+    manager.next("RELOADING=1");
+    // The new process says that it is ready, too; only one of the two is the service in the manager's eyes.
+    manager.next("READY=1");
+    assert_eq!(manager.next("MAINPID="), format!("MAINPID={}\nREADY=1\n", running.others[0]));
+    wait_until("the first process has ended", SOON, || running.first.try_wait().unwrap().is_some());
+    while manager.0.set_nonblocking(true).is_ok() && manager.0.recv(&mut [0; 64]).is_ok() {}
+    manager.0.set_nonblocking(false).unwrap();
+    manager.next("WATCHDOG=1");
+    assert!(Command::new("kill").arg(&running.others[0]).status().unwrap().success());
+    manager.next("STOPPING=1");
+}
+
+#[test]
+#[ignore = "needs systemd-socket-activate: .ci/setup installs it"]
+fn a_service_manager_opens_the_sockets_and_an_upgrade_hands_them_on() {
+    let [public, admin] = [(); 2].map(|()| TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap());
+    let main = |threads: usize, admin: SocketAddr| {
+        format!("version = 1\n[admin]\nlisten = \"{admin}\"\n[proxy]\nlisten = [\"{public}\"]\nthreads = {threads}\n")
+    };
+    let dir = folder(origin(), "");
+    let file = dir.path().join("cutover.toml");
+    std::fs::write(&file, main(2, admin)).unwrap();
+    let activate = |dir: &Path| {
+        let mut command = Command::new("systemd-socket-activate");
+        command.current_dir(dir).args(["-l", &public.to_string(), "-l", &admin.to_string()]);
+        command.args([env!("CARGO_BIN_EXE_cutover"), "--log-json", "run"]);
+        command
+    };
+    // Somebody waits in the queue before there is a Cutover; it is started for them.
+    let waiting = std::thread::spawn(move || {
+        wait_until("the manager listens", SOON, || TcpStream::connect(public).is_ok());
+        get(public, "/", &[]).status
+    });
+    let mut running = Succession::of(dir, &mut activate(Path::new(".")));
+    assert_eq!(waiting.join().unwrap(), 200);
+    let load = Load::asking(public, 2, Duration::from_millis(2), move |_, _| {
+        Client::to(public).try_request("GET", "/", &[], "")
+    });
+    for threads in [4, 1, 3] {
+        std::fs::write(&file, main(threads, admin)).unwrap();
+        running.upgrade();
+    }
+    let (requests, failed) = load.stop();
+    assert!(requests > 50 && failed == 0, "{failed} of {requests}");
+
+    let dir = folder(origin(), "");
+    std::fs::write(dir.path().join("cutover.toml"), main(1, "127.0.0.1:0".parse().unwrap())).unwrap();
+    drop(running);
+    let mut refused = activate(dir.path()).stderr(Stdio::piped()).spawn().unwrap();
+    wait_until("the manager listens", SOON, || TcpStream::connect(public).is_ok());
+    let mut said = String::new();
+    refused.stderr.take().unwrap().read_to_string(&mut said).unwrap();
+    assert!(!refused.wait().unwrap().success());
+    assert!(said.contains(&format!("has opened {admin}, and no listener is there")), "{said}");
+}
+
+#[test]
+#[ignore = "needs root, to mount a small disk: .ci/run is root"]
+fn on_a_full_disk_nothing_is_lost_and_an_upgrade_works_when_there_is_room_again() {
+    let mount = SmallDisk::of("8m");
+    let source = folder(origin(), PLAIN);
+    for file in ["cutover.toml", "routing.toml"] {
+        std::fs::copy(source.path().join(file), mount.path().join(file)).unwrap();
+    }
+    let state = format!(
+        "version = 1\n[admin]\nlisten = \"127.0.0.1:0\"\n{PLAIN}[state]\npath = {:?}\n",
+        mount.path().join("cutover.db")
+    );
+    std::fs::write(source.path().join("cutover.toml"), state).unwrap();
+    let mut running = Succession::start(source);
+    let load = Load::start(running.plain, 2, Duration::from_millis(5));
+    let filler = mount.path().join("filler");
+    let mut file = std::fs::File::create(&filler).unwrap();
+    while file.write(&[0; 4096]).is_ok_and(|written| written > 0) {}
+    // An open file goes on to take up its room when it is removed.
+    drop(file);
+    let entries = JournalReader::open(&mount.path().join("cutover.db")).unwrap().newest().unwrap().id;
+    for _ in 0..3 {
+        // It may succeed: what is there can be read.
+        let (done, said) = running.try_upgrade(None);
+        assert!(done || said.contains("goes on as before"), "{said}");
+    }
+    std::fs::remove_file(&filler).unwrap();
+    wait_until("there is room again", SOON, || running.try_upgrade(None).0);
+    let reader = JournalReader::open(&mount.path().join("cutover.db")).unwrap();
+    assert!(matches!(reader.verify().unwrap(), ChainCheck::Whole(_)));
+    assert!(reader.newest().unwrap().id > entries);
+    let (requests, failed) = load.stop();
+    assert!(requests > 100 && failed == 0, "{failed} of {requests}");
+}
+
+#[test]
+#[ignore = "needs curl: .ci/setup installs it"]
+fn the_script_of_the_book_shows_what_the_book_says() {
+    let binary = Path::new(env!("CARGO_BIN_EXE_cutover"));
+    let path = format!("{}:{}", binary.parent().unwrap().display(), std::env::var("PATH").unwrap());
+    let script = concat!(env!("CARGO_MANIFEST_DIR"), "/examples/upgrade.sh");
+    let output = Command::new("bash").arg(script).env("PATH", path).output().unwrap();
+    let said = String::from_utf8_lossy(&output.stdout);
+    assert!(output.status.success(), "{said}{}", String::from_utf8_lossy(&output.stderr));
+    assert_eq!(said.matches("serves now").count(), 3, "{said}");
+    let (_, statuses) = said.split_once("requests by status:\n").unwrap();
+    assert!(statuses.lines().count() == 1 && statuses.trim().ends_with(" 200"), "{said}");
 }

@@ -5,6 +5,7 @@
 
 use std::collections::HashMap;
 use std::net::IpAddr;
+use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -18,6 +19,7 @@ use hyper_util::service::TowerToHyperService;
 use parking_lot::Mutex;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::watch;
 use tokio::time::{sleep, timeout};
 use tokio_rustls::TlsAcceptor;
 
@@ -35,6 +37,8 @@ const HEAD_FIELDS: usize = 64;
 /// The most connections in total, and from one address: people, pipelines, a dashboard in every tab.
 const CONNECTIONS: usize = 256;
 const PER_ADDRESS: usize = 64;
+/// When the listener leaves, a response that was begun has so long: a token that was taken away is of no use after a second.
+const LEAVE_TIME: Duration = Duration::from_millis(500);
 /// The pause after a failed accept, for example when file descriptors run out.
 const AFTER_ERROR: Duration = Duration::from_millis(50);
 
@@ -72,11 +76,16 @@ impl Drop for Guest {
     }
 }
 
-/// Serves until its runtime ends.
-pub async fn serve(listener: TcpListener, tls: Option<CurrentTls>, app: Router) {
+/// Serves until its runtime ends or it is to leave: then it accepts no more, and ends each connection after its response,
+/// or in the middle of one that takes long.
+pub async fn serve(listener: TcpListener, tls: Option<CurrentTls>, app: Router, mut leaving: watch::Receiver<bool>) {
     let crowd = Crowd::default();
     loop {
-        let (stream, peer) = match listener.accept().await {
+        let accepted = tokio::select! {
+            accepted = listener.accept() => accepted,
+            _ = leaving.changed() => return,
+        };
+        let (stream, peer) = match accepted {
             Ok(accepted) => accepted,
             Err(error) => {
                 tracing::debug!(%error, "cannot accept an admin connection");
@@ -87,15 +96,18 @@ pub async fn serve(listener: TcpListener, tls: Option<CurrentTls>, app: Router) 
         let Some(guest) = crowd.let_in(peer.ip()) else { continue };
         let _ = stream.set_nodelay(true);
         let _ = socket2::SockRef::from(&stream).set_tcp_user_timeout(Some(WRITE_TIME));
-        let (tls, app) = (tls.clone(), app.clone());
+        let (tls, app, leaving) = (tls.clone(), app.clone(), leaving.clone());
         tokio::spawn(async move {
-            connection(stream, Peer(peer), tls, app).await;
+            connection(stream, Peer(peer), tls, (app, leaving)).await;
             drop(guest);
         });
     }
 }
 
-async fn connection(stream: TcpStream, peer: Peer, tls: Option<CurrentTls>, app: Router) {
+/// What answers requests, and when it is to leave.
+type Answering = (Router, watch::Receiver<bool>);
+
+async fn connection(stream: TcpStream, peer: Peer, tls: Option<CurrentTls>, app: Answering) {
     let Some(tls) = tls else { return talk(stream, peer, app).await };
     // The certificate currently in force.
     let acceptor = TlsAcceptor::from(tls.borrow().clone());
@@ -104,18 +116,31 @@ async fn connection(stream: TcpStream, peer: Peer, tls: Option<CurrentTls>, app:
     }
 }
 
-async fn talk(stream: impl AsyncRead + AsyncWrite + Unpin, peer: Peer, app: Router) {
+/// Waits until the listener leaves.
+async fn left(leaving: &mut watch::Receiver<bool>) {
+    // If nobody is there to say so, it has left.
+    let _ = leaving.wait_for(|leaving| *leaving).await;
+}
+
+async fn talk(stream: impl AsyncRead + AsyncWrite + Unpin, peer: Peer, (app, mut leaving): Answering) {
     let app = TowerToHyperService::new(app);
     let service = service_fn(move |mut request: Request<Incoming>| {
         request.extensions_mut().insert(peer);
         app.call(request)
     });
     // How a connection ends is its client's business.
-    let _ = http1::Builder::new()
+    let connection = http1::Builder::new()
         .timer(TokioTimer::new())
         .header_read_timeout(HEAD_TIME)
         .max_buf_size(HEAD_BYTES)
         .max_headers(HEAD_FIELDS)
-        .serve_connection(TokioIo::new(stream), service)
-        .await;
+        .serve_connection(TokioIo::new(stream), service);
+    let mut connection = pin!(connection);
+    tokio::select! {
+        _ = connection.as_mut() => {}
+        () = left(&mut leaving) => {
+            connection.as_mut().graceful_shutdown();
+            let _ = timeout(LEAVE_TIME, connection).await;
+        }
+    }
 }

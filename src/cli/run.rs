@@ -12,9 +12,12 @@ use tokio::task::{JoinError, JoinHandle};
 use crate::admin::tokens::LocalToken;
 use crate::cli::Exit;
 use crate::serve::{self, Running};
+use crate::service_manager;
 use crate::upgrade::door::{UpgradeAnswer, UpgradeCaller, UpgradeDoor, UpgradeRequest};
-use crate::upgrade::{Predecessor, Successor, UpgradeError};
+use crate::upgrade::{OpenSockets, Predecessor, Successor, UpgradeError, UpgradeOrder, upgrade_remark};
 use config::MainConfig;
+use config::watch::{FileStamps, FileWatch, INTERVAL};
+use judgement::rollout::AnnouncementLevel;
 use judgement::time::Millis;
 use relay::proxy::listen::{DrainSettings, ShutdownSignal};
 
@@ -40,8 +43,9 @@ pub fn run(path: &Path, log_json: bool, take_over: bool) -> anyhow::Result<Exit>
     };
     // Before its file is replaced by that of a new version.
     let binary = std::env::current_exe().context("cannot tell which program this is")?;
-    let (settings, running) = match take_over {
-        false => started(path, None)?,
+    let seen = FileStamps::at(path);
+    let mut running = match take_over {
+        false => started(path, OpenSockets::of_service_manager()?, None)?,
         true => in_place_of_another(path)?,
     };
     if let Some(local) = running.local_token.as_ref().filter(|local| local.made) {
@@ -53,16 +57,27 @@ pub fn run(path: &Path, log_json: bool, take_over: bool) -> anyhow::Result<Exit>
     for address in &running.tls_addresses {
         tracing::info!(%address, "listening with TLS");
     }
+    let settings = &running.settings;
     tracing::info!(admin = %running.admin, routing = %settings.routing.display(), state = %settings.state.display(), "ready");
+    service_manager::tell_ready();
     let ending = runtime.block_on(async {
-        let door = UpgradeDoor::open(&settings.state);
+        let door = UpgradeDoor::open(&running.settings.state);
         let door = door.inspect_err(|error| tracing::warn!(%error, "`cutover upgrade` cannot ask; SIGUSR2 can")).ok();
-        signals.until_the_end(&running, door, &binary).await
+        let counters = running.counters.clone();
+        let main = MainFile { path, watch: FileWatch::from(seen) };
+        tokio::select! {
+            ending = signals.until_the_end(&mut running, door, &binary, main) => ending,
+            never = service_manager::keep_watchdog(&counters) => match never {},
+        }
     });
     match &ending {
-        Ending::Drain => tracing::info!(drain = %settings.drain, "SIGTERM: finishing requests in flight"),
+        Ending::Drain => {
+            service_manager::tell_stopping();
+            tracing::info!(drain = %running.settings.drain, "SIGTERM: finishing requests in flight");
+        }
         Ending::Interrupt => tracing::info!("SIGINT: exiting at once"),
         Ending::Replaced(successor) => {
+            service_manager::tell_successor(successor.process);
             tracing::info!(process = successor.process, version = %successor.version, "another process serves: finishing requests in flight");
         }
     }
@@ -79,8 +94,14 @@ pub fn run(path: &Path, log_json: bool, take_over: bool) -> anyhow::Result<Exit>
         });
     });
     match ending {
-        Ending::Drain => running.drain(DrainSettings { patience: settings.drain, delay: settings.drain_delay }),
-        Ending::Interrupt => running.interrupt(settings.drain.min(TEARDOWN)),
+        Ending::Drain => {
+            let MainConfig { drain, drain_delay, .. } = running.settings;
+            running.drain(DrainSettings { patience: drain, delay: drain_delay });
+        }
+        Ending::Interrupt => {
+            let patience = running.settings.drain.min(TEARDOWN);
+            running.interrupt(patience);
+        }
         Ending::Replaced(successor) => running.leave(successor, AFTER_UPGRADE),
     }
     drop(impatient);
@@ -88,19 +109,18 @@ pub fn run(path: &Path, log_json: bool, take_over: bool) -> anyhow::Result<Exit>
     Ok(Exit::Ok)
 }
 
-fn started(path: &Path, before: Option<&mut Predecessor>) -> anyhow::Result<(MainConfig, Running)> {
+fn started(path: &Path, open: OpenSockets, before: Option<&mut Predecessor>) -> anyhow::Result<Running> {
     let settings = config::load_main_with_certificates(path)?;
-    let running = serve::start_after(&settings, before)?;
-    Ok((settings, running))
+    serve::start_with(&settings, open, before)
 }
 
 /// Starts with everything that the process at standard input has, or tells it why not.
-fn in_place_of_another(path: &Path) -> anyhow::Result<(MainConfig, Running)> {
-    let mut before = Predecessor::meet()?;
-    match started(path, Some(&mut before)) {
-        Ok((settings, running)) => {
-            before.replace(&running.counters)?;
-            Ok((settings, running))
+fn in_place_of_another(path: &Path) -> anyhow::Result<Running> {
+    let (mut before, open) = Predecessor::meet()?;
+    match started(path, open, Some(&mut before)) {
+        Ok(mut running) => {
+            running.take_over(before)?;
+            Ok(running)
         }
         Err(error) => {
             before.refuse(&error);
@@ -117,10 +137,27 @@ struct Signals {
     usr2: Signal,
 }
 
+/// `cutover.toml`, which takes effect when it is saved.
+struct MainFile<'p> {
+    path: &'p Path,
+    watch: FileWatch,
+}
+
+impl MainFile<'_> {
+    fn has_changed(&mut self) -> bool {
+        self.watch.has_changed(FileStamps::at(self.path))
+    }
+
+    fn reload(&self, running: &mut Running) {
+        running.reload_main(config::load_main_with_certificates(self.path));
+    }
+}
+
 /// An upgrade that is under way, and who waits for it.
 struct Upgrading {
     outcome: JoinHandle<Result<Successor, UpgradeError>>,
     caller: Option<UpgradeCaller>,
+    asked_by: String,
 }
 
 impl Signals {
@@ -135,15 +172,30 @@ impl Signals {
         })
     }
 
-    async fn until_the_end(&mut self, running: &Running, door: Option<UpgradeDoor>, binary: &Path) -> Ending {
+    async fn until_the_end(
+        &mut self,
+        running: &mut Running,
+        door: Option<UpgradeDoor>,
+        binary: &Path,
+        mut main: MainFile<'_>,
+    ) -> Ending {
         let mut upgrading: Option<Upgrading> = None;
         loop {
             let (request, caller) = tokio::select! {
-                _ = self.term.recv() => return Ending::Drain,
+                _ = self.term.recv() => return drain_or_pass_on(upgrading).await,
                 _ = self.int.recv() => return Ending::Interrupt,
                 _ = self.hup.recv() => {
+                    service_manager::tell_reloading();
                     running.reopen_access_log();
                     running.reload();
+                    main.reload(running);
+                    service_manager::tell_ready();
+                    continue;
+                }
+                () = tokio::time::sleep(INTERVAL) => {
+                    if main.has_changed() {
+                        main.reload(running);
+                    }
                     continue;
                 }
                 // As in nginx. Without a handler, the process would end.
@@ -152,8 +204,8 @@ impl Signals {
                     continue;
                 }
                 done = outcome(&mut upgrading) => {
-                    let caller = upgrading.take().and_then(|upgrading| upgrading.caller);
-                    match tell(done, caller).await {
+                    let Some(Upgrading { caller, asked_by, .. }) = upgrading.take() else { continue };
+                    match tell(done, caller, (running, asked_by)).await {
                         Some(successor) => return Ending::Replaced(successor),
                         None => continue,
                     }
@@ -182,9 +234,12 @@ async fn knock(door: Option<&UpgradeDoor>) -> (UpgradeRequest, UpgradeCaller) {
 }
 
 fn begin(running: &Running, binary: PathBuf, caller: Option<UpgradeCaller>) -> Upgrading {
+    service_manager::tell_reloading();
     tracing::info!(binary = %binary.display(), "starting a process in this one's place");
     let start = running.upgrade();
-    Upgrading { outcome: tokio::task::spawn_blocking(move || start(&binary)), caller }
+    let asked_by = caller.as_ref().map_or_else(|| "SIGUSR2".to_owned(), |caller| caller.who.clone());
+    let order = UpgradeOrder { binary, asked_by: asked_by.clone() };
+    Upgrading { outcome: tokio::task::spawn_blocking(move || start(&order)), caller, asked_by }
 }
 
 type Outcome = Result<Result<Successor, UpgradeError>, JoinError>;
@@ -197,15 +252,35 @@ async fn outcome(upgrading: &mut Option<Upgrading>) -> Outcome {
     }
 }
 
-/// Tells who waits for it what came of an upgrade.
-async fn tell(outcome: Outcome, caller: Option<UpgradeCaller>) -> Option<Successor> {
+/// After SIGTERM: whoever serves then is to end.
+async fn drain_or_pass_on(upgrading: Option<Upgrading>) -> Ending {
+    let Some(Upgrading { outcome, .. }) = upgrading else { return Ending::Drain };
+    match outcome.await {
+        Ok(Ok(successor)) => {
+            successor.end(rustix::process::Signal::TERM);
+            Ending::Replaced(successor)
+        }
+        _ => Ending::Drain,
+    }
+}
+
+/// Tells who waits for it, and the journal if there was none, what came of an upgrade.
+async fn tell(
+    outcome: Outcome,
+    caller: Option<UpgradeCaller>,
+    (running, asked_by): (&Running, String),
+) -> Option<Successor> {
     let (answer, successor) = match outcome {
         Ok(Ok(successor)) => {
             let Successor { process, version, .. } = &successor;
             (UpgradeAnswer::Serves { process: *process, version: version.clone() }, Some(successor))
         }
         Ok(Err(error)) => {
-            tracing::error!(%error, "no upgrade: this process goes on");
+            service_manager::tell_ready();
+            let said = in_one_line(&error.to_string());
+            tracing::error!(error = %said, "no upgrade: this process goes on");
+            let why = format!("no upgrade, this process goes on: {said}");
+            running.sidecar.remark(upgrade_remark(asked_by, why, Some(AnnouncementLevel::Warning)));
             (UpgradeAnswer::Refused { why: error.to_string() }, None)
         }
         // It has panicked, and was told of.
@@ -215,6 +290,16 @@ async fn tell(outcome: Outcome, caller: Option<UpgradeCaller>) -> Option<Success
         caller.answer(&answer).await;
     }
     successor
+}
+
+/// What is wrong and where, without the lines of the file.
+fn in_one_line(error: &str) -> String {
+    let mut lines = error.lines().map(str::trim);
+    let what = lines.next().unwrap_or_default();
+    match lines.next().and_then(|line| line.strip_prefix("--> ")) {
+        Some(place) => format!("{what} ({place})"),
+        None => what.to_owned(),
+    }
 }
 
 /// Shows a new token once.

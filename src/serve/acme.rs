@@ -1,59 +1,59 @@
-//! Certificates from a CA: what the listeners and its client share, before either is there.
+//! Certificates from a CA: what the listeners and its client share.
 
+use std::path::PathBuf;
 use std::sync::Arc;
 
 use acme::{AcmeParts, AcmeThread, CertificateKeeper};
 use anyhow::Context;
 use config::MainConfig;
-use config::acme::AcmeSettings;
 use memory::counters::Counters;
 use memory::snapshot::SnapshotReader;
 use relay::proxy::acme_board::{AcmeBoard, ChallengeAnswers};
 use relay::proxy::tls::{IssuedCertificates, has_file_for};
 use sidecar::SidecarHandle;
-use tokio::sync::{mpsc, watch};
+use tokio::sync::watch;
 
 /// The client of a CA, before it starts.
-#[derive(Debug)]
 pub struct PreparedAcme {
-    settings: AcmeSettings,
+    keeper: CertificateKeeper,
     board: Arc<AcmeBoard>,
-    asked: mpsc::Receiver<String>,
-    issued: watch::Sender<u64>,
+    folder: PathBuf,
+    changed: watch::Receiver<u64>,
 }
 
 impl PreparedAcme {
-    pub fn new(settings: &AcmeSettings) -> PreparedAcme {
-        let (board, asked) = AcmeBoard::new(settings.on_demand.clone());
-        PreparedAcme { settings: settings.clone(), board: Arc::new(board), asked, issued: watch::Sender::new(0) }
-    }
-
-    /// For a listener with certificates of the CA.
-    pub fn for_listener(&self) -> (Arc<AcmeBoard>, IssuedCertificates) {
-        let issued = IssuedCertificates { folder: self.settings.folder.clone(), changed: self.issued.subscribe() };
-        (self.board.clone(), issued)
-    }
-
-    /// Orders what is missing from now on: the listeners must be there to answer.
-    pub fn start(
-        self,
+    /// `None` if the file has no `[acme]`.
+    pub fn open(
         settings: &MainConfig,
-        published: &SnapshotReader,
-        (sidecar, counters): (&SidecarHandle, &Arc<Counters>),
-    ) -> anyhow::Result<AcmeThread> {
+        (published, counters, sidecar): (&SnapshotReader, &Arc<Counters>, &SidecarHandle),
+    ) -> anyhow::Result<Option<PreparedAcme>> {
+        let Some(acme) = &settings.acme else { return Ok(None) };
+        let (board, asked) = AcmeBoard::new(acme.on_demand.clone());
+        let (board, (issued, changed)) = (Arc::new(board), watch::channel(0));
         let listeners: Vec<_> = settings.tls.iter().filter(|listener| listener.acme).cloned().collect();
         let is_brought = move |name: &str| listeners.iter().all(|listener| has_file_for(listener, name));
         let keeper = CertificateKeeper::open(AcmeParts {
-            settings: self.settings,
-            board: self.board,
-            asked: self.asked,
-            issued: self.issued,
+            settings: acme.clone(),
+            board: board.clone(),
+            asked,
+            issued,
             published: published.clone(),
             is_brought: Box::new(is_brought),
             sidecar: sidecar.clone(),
             counters: counters.clone(),
         });
-        keeper.map_err(anyhow::Error::msg)?.start().context("cannot start the client of the CA")
+        let keeper = keeper.map_err(anyhow::Error::msg)?;
+        Ok(Some(PreparedAcme { keeper, board, folder: acme.folder.clone(), changed }))
+    }
+
+    /// For a listener with certificates of the CA.
+    pub fn for_listener(&self) -> (Arc<AcmeBoard>, IssuedCertificates) {
+        (self.board.clone(), IssuedCertificates { folder: self.folder.clone(), changed: self.changed.clone() })
+    }
+
+    /// Orders what is missing from now on: the listeners must be there to answer.
+    pub fn start(self) -> anyhow::Result<AcmeThread> {
+        self.keeper.start().context("cannot start the client of the CA")
     }
 }
 

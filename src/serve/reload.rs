@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use parking_lot::Mutex;
 use tokio::sync::mpsc;
 
 use crate::admin::changes::{Change, ChangeError, ChangeRequest};
@@ -31,7 +32,7 @@ pub struct Reloader {
     /// A copy of the routing file is kept beside it.
     state: PathBuf,
     /// The addresses that this process listens on, which must not be used as origins.
-    listeners: OwnListeners,
+    listeners: Arc<Mutex<OwnListeners>>,
     resolver: Arc<OriginResolver>,
     sidecar: SidecarHandle,
     counters: Arc<Counters>,
@@ -126,7 +127,7 @@ pub fn warn(warning: &FileProblem) {
 impl Reloader {
     pub fn new(
         settings: &MainConfig,
-        listeners: OwnListeners,
+        listeners: Arc<Mutex<OwnListeners>>,
         resolver: Arc<OriginResolver>,
         sidecar: &SidecarHandle,
         (counters, board): (&Arc<Counters>, &HealthBoard),
@@ -208,7 +209,7 @@ impl Reloader {
 
     /// Reads the file together with the overlay; on failure returns how many problems it has, and how to show them.
     async fn read(&self, overs: Overlays) -> Result<(RoutingConfig, LoadedFile), (usize, String)> {
-        let (path, listeners) = (self.path.clone(), self.listeners.clone());
+        let (path, listeners) = (self.path.clone(), self.listeners.lock().clone());
         // Reading and checking a thousand services takes a moment, and so does rendering their problems: not on the
         // thread that answers scrapes.
         let read = move || {
@@ -272,7 +273,8 @@ impl Reloader {
                 let instead_of = side.of(&config.urls).clone();
                 // The file's own is no other.
                 let origin = origin.filter(|origin| *origin != instead_of);
-                let link = origin.map(|origin| allowed(config, &origin, &self.listeners)).transpose()?;
+                let listeners = self.listeners.lock().clone();
+                let link = origin.map(|origin| allowed(config, &origin, &listeners)).transpose()?;
                 let link = link.map(|url| DeployedOrigin { url, instead_of });
                 let added = link.as_ref().map(|_| ("origin", side.name().to_owned()));
                 side.of_mut(&mut over.origins).clone_from(&link);

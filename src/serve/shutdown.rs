@@ -12,6 +12,9 @@ use judgement::time::Millis;
 use memory::counters::raise;
 use relay::proxy::listen::{DrainSettings, ShutdownSignal};
 
+/// What validation runs have set up is torn down in this time when another process has taken over.
+const TEARDOWN: Millis = Millis::seconds(30);
+
 impl Running {
     /// Stops being ready, finishes requests in flight, and exits. Validation runs are cancelled and torn down.
     pub fn drain(mut self, drain: DrainSettings) {
@@ -32,23 +35,25 @@ impl Running {
             self.end.send_replace(ShutdownSignal::Drain(drain));
         }
         for worker in self.workers.drain(..) {
-            let _ = worker.join();
+            worker.join();
         }
     }
 
     /// Leaves everything new to the process that has taken over, and finishes what this one has begun: each response asks
-    /// its client to connect again, and tunnels go on until `patience` is over.
+    /// its client to connect again, and tunnels go on until `patience` is over. Validation runs are cancelled and torn down.
     pub fn leave(mut self, successor: Successor, patience: Millis) {
         self.held = Arc::default();
         drop(self.acme.take());
-        self.admin_listener.abort();
+        self.admin_listener.leave();
         raise(&self.counters.process.draining, true);
-        self.runs.close();
         self.end.send_replace(ShutdownSignal::HandedOver { patience });
-        for worker in self.workers.drain(..) {
-            let _ = worker.join();
+        if self.runs.close() {
+            self.taken_down(DrainSettings { patience: TEARDOWN, delay: Millis::ZERO });
         }
-        successor.tell_rest(&self.counters);
+        for worker in self.workers.drain(..) {
+            worker.join();
+        }
+        successor.tell_rest(&self.counters, std::mem::take(&mut self.earlier));
     }
 
     /// A way to end the drain early from another thread.

@@ -9,6 +9,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use anyhow::Context;
+use nix::unistd::{Uid, User};
 use serde::{Deserialize, Serialize};
 use sidecar::journal::beside;
 use socket2::{Domain, SockAddr, Socket, Type};
@@ -42,7 +43,11 @@ pub struct UpgradeDoor(UnixListener);
 
 /// Somebody who waits for the answer.
 #[derive(Debug)]
-pub struct UpgradeCaller(tokio::net::UnixStream);
+pub struct UpgradeCaller {
+    stream: tokio::net::UnixStream,
+    /// The user of the host.
+    pub who: String,
+}
 
 fn path(state: &Path) -> PathBuf {
     beside(state, ".upgrade")
@@ -79,17 +84,26 @@ impl UpgradeDoor {
             let mut line = String::new();
             let read = timeout(ASK_TIME, stream.read_line(&mut line)).await;
             if let (Ok(Ok(_)), Ok(request)) = (read, serde_json::from_str(&line)) {
-                return (request, UpgradeCaller(stream.into_inner()));
+                let stream = stream.into_inner();
+                let who = user(&stream);
+                return (request, UpgradeCaller { stream, who });
             }
         }
     }
+}
+
+/// Who is at the other end: by name, or by number if it has none.
+fn user(stream: &tokio::net::UnixStream) -> String {
+    let Ok(peer) = stream.peer_cred() else { return "unknown".to_owned() };
+    let user = User::from_uid(Uid::from_raw(peer.uid())).ok().flatten();
+    user.map_or_else(|| format!("user {}", peer.uid()), |user| user.name)
 }
 
 impl UpgradeCaller {
     pub async fn answer(mut self, answer: &UpgradeAnswer) {
         // Whoever has gone has gone.
         if let Ok(text) = serde_json::to_string(answer) {
-            let _ = self.0.write_all(text.as_bytes()).await;
+            let _ = self.stream.write_all(text.as_bytes()).await;
         }
     }
 }

@@ -7,6 +7,7 @@ use std::os::unix::net::UnixStream;
 use std::time::Duration;
 
 use rustix::cmsg_space;
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::net::{
     RecvAncillaryBuffer, RecvAncillaryMessage, RecvFlags, SendAncillaryBuffer, SendAncillaryMessage, SendFlags,
     recvmsg, sendmsg,
@@ -74,6 +75,20 @@ impl Line {
         let mut body = vec![0; length];
         self.0.read_exact(&mut body)?;
         Ok((serde_json::from_slice(&body)?, socket))
+    }
+}
+
+impl Line {
+    /// Whether a message has come, or the other process is gone.
+    pub fn has_something(&self) -> bool {
+        Line::wait_for_any(std::slice::from_ref(self), Duration::ZERO)
+    }
+
+    /// Waits until any of them [has something](Line::has_something); returns whether one has.
+    pub fn wait_for_any(lines: &[Line], patience: Duration) -> bool {
+        let mut polled: Vec<PollFd<'_>> = lines.iter().map(|line| PollFd::new(line, PollFlags::IN)).collect();
+        let patience = Timespec::try_from(patience).ok();
+        poll(&mut polled, patience.as_ref()).is_ok_and(|ready| ready > 0)
     }
 }
 

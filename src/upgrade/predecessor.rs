@@ -1,19 +1,22 @@
 //! The new process's part: the sockets and the state of the process that it replaces.
 
-use std::collections::VecDeque;
+use std::collections::BTreeMap;
 use std::io;
-use std::net::{SocketAddr, TcpListener};
+use std::net::TcpListener;
 use std::os::fd::AsFd;
 use std::os::unix::net::UnixStream;
 use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::{Context, bail};
+use judgement::rollout::{AnnouncementLevel, AuditRemark, ChangeKind, HandedWatch};
+use memory::clock;
 use memory::counters::Counters;
 
-use crate::upgrade::SocketPurpose;
+use crate::upgrade::OpenSockets;
+use crate::upgrade::earlier::EarlierProcesses;
 use crate::upgrade::line::Line;
-use crate::upgrade::messages::{FromNew, FromOld};
+use crate::upgrade::messages::{FromNew, FromOld, RunningProcess};
 
 /// The running process answers within this time: it writes its journal in between.
 const PATIENCE: Duration = Duration::from_secs(30);
@@ -22,73 +25,67 @@ const PATIENCE: Duration = Duration::from_secs(30);
 #[derive(Debug)]
 pub struct Predecessor {
     line: Line,
-    sockets: VecDeque<(SocketPurpose, SocketAddr, TcpListener)>,
+    process: RunningProcess,
 }
 
 impl Predecessor {
-    /// Receives the listening sockets of the process at the other end of standard input.
+    /// Receives the listening sockets of the process at the other end of standard input, for each worker its own.
     ///
     /// # Errors
     /// Nobody is there, or not a Cutover.
-    pub fn meet() -> anyhow::Result<Predecessor> {
+    pub fn meet() -> anyhow::Result<(Predecessor, OpenSockets)> {
         let nobody = "--take-over is for the process that `cutover upgrade` starts, and nobody else";
         let stdin = io::stdin().as_fd().try_clone_to_owned()?;
         let mut line = Line::new(UnixStream::from(stdin));
-        let mut sockets = VecDeque::new();
+        let mut sockets = OpenSockets::default();
         loop {
             match line.receive(Some(PATIENCE)).context(nobody)? {
                 (FromOld::Socket { purpose, asked }, Some(socket)) => {
-                    let socket = TcpListener::from(socket);
-                    socket.set_nonblocking(true)?;
-                    sockets.push_back((purpose, asked, socket));
+                    sockets.add(purpose, asked, TcpListener::from(socket))?;
                 }
-                (FromOld::Sockets, _) => return Ok(Predecessor { line, sockets }),
-                (FromOld::Socket { .. } | FromOld::Yours(_) | FromOld::Rest(_), _) => bail!(nobody),
+                (FromOld::Sockets(process), _) => {
+                    clock::go_on_from(process.clock);
+                    return Ok((Predecessor { line, process }, sockets));
+                }
+                _ => bail!(nobody),
             }
         }
     }
 
-    /// The sockets that listen on this address, one for each worker of the running process. A port that the system chose
-    /// is found by the purpose.
-    pub fn sockets(&mut self, purpose: SocketPurpose, asked: SocketAddr) -> Vec<TcpListener> {
-        let fits = |(its_purpose, its_asked, _): &(SocketPurpose, SocketAddr, TcpListener)| {
-            *its_asked == asked && (asked.port() != 0 || *its_purpose == purpose)
-        };
-        let (found, others) = self.sockets.drain(..).partition(fits);
-        self.sockets = others;
-        let found: VecDeque<_> = found;
-        found.into_iter().map(|(_, _, socket)| socket).collect()
+    /// What the journal says of it, once this process serves.
+    pub fn remark(&self) -> AuditRemark {
+        let RunningProcess { process, version, asked_by, .. } = &self.process;
+        let (own, own_version) = (std::process::id(), env!("CARGO_PKG_VERSION"));
+        let why =
+            format!("process {own} of version {own_version} took the place of process {process} of version {version}");
+        upgrade_remark(asked_by.clone(), why, None)
     }
 
-    /// Asks for the state, and waits until it is nobody's. What the running process has counted is counted here too.
+    /// Asks for the state, and waits until it is nobody's. What the running process has counted is counted here too. Returns
+    /// what it knows of each candidate.
     ///
     /// # Errors
     /// The running process has changed its mind.
-    pub fn take_state(&mut self, counters: &Counters) -> anyhow::Result<()> {
+    pub fn take_state(&mut self, counters: &Counters) -> anyhow::Result<BTreeMap<String, HandedWatch>> {
         let gone = "the running process has given up";
         self.line.send(&FromNew::Prepared).context(gone)?;
         match self.line.receive(Some(PATIENCE)).context(gone)? {
-            (FromOld::Yours(counted), _) => counters.count_again(&counted, true),
+            (FromOld::Yours(known), _) => {
+                counters.count_again(&known.counted, true);
+                Ok(known.watches())
+            }
             _ => bail!(gone),
         }
-        Ok(())
     }
 
-    /// Tells the running process that requests are answered here. What it counts until it ends is added.
+    /// Tells the running process that requests are answered here. What it and those before it count until they end is added.
     ///
     /// # Errors
     /// It has given up in the meantime, and goes on.
-    pub fn replace(mut self, counters: &Arc<Counters>) -> anyhow::Result<()> {
+    pub fn replace(mut self, counters: &Arc<Counters>) -> anyhow::Result<EarlierProcesses> {
         let version = env!("CARGO_PKG_VERSION").to_owned();
         self.line.send(&FromNew::Serves { version }).context("the running process has given up")?;
-        let counters = counters.clone();
-        std::thread::Builder::new().name("upgrade".to_owned()).spawn(move || {
-            // If it breaks, what it counted at its end is lost.
-            if let Ok((FromOld::Rest(counted), _)) = self.line.receive(None) {
-                counters.count_again(&counted, false);
-            }
-        })?;
-        Ok(())
+        Ok(EarlierProcesses::hear(self.line, counters.clone())?)
     }
 
     /// Tells the running process why this one cannot take its place.
@@ -100,4 +97,9 @@ impl Predecessor {
         // If it does not hear it, it sees that this process ends.
         let _ = self.line.send(&FromNew::Refused { why });
     }
+}
+
+/// An entry of the journal about an upgrade.
+pub fn upgrade_remark(who: String, why: String, announced: Option<AnnouncementLevel>) -> AuditRemark {
+    AuditRemark { kind: ChangeKind::Upgrade, service: String::new(), who, from: None, why, announced }
 }

@@ -3,20 +3,22 @@
 use std::net::{SocketAddr, TcpListener};
 use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::net::UnixStream;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
 use std::sync::Arc;
 use std::time::Duration;
 
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
-use rustix::process::{Pid, PidfdFlags, pidfd_open};
+use rustix::process::{Pid, PidfdFlags, Signal, kill_process, pidfd_open};
 
+use memory::clock;
 use memory::counters::{CountedSoFar, Counters};
 use sidecar::{SidecarHandle, Suspension};
 
-use crate::upgrade::SocketPurpose;
+use crate::upgrade::earlier::EarlierProcesses;
 use crate::upgrade::line::Line;
-use crate::upgrade::messages::{FromNew, FromOld};
+use crate::upgrade::messages::{FromNew, FromOld, HandedKnowledge, RunningProcess};
+use crate::upgrade::{OpenSockets, SocketPurpose};
 
 /// The new process reads its files and resolves the names of origins in this time.
 const PREPARE: Duration = Duration::from_secs(30);
@@ -36,6 +38,14 @@ pub struct HeldSocket {
 }
 
 impl HeldSocket {
+    /// Opens it once more for what else is to listen here.
+    ///
+    /// # Errors
+    /// Too many files are open.
+    pub fn lend(&self, open: &mut OpenSockets) -> std::io::Result<()> {
+        open.add(self.purpose, self.asked, TcpListener::from(self.socket.try_clone()?))
+    }
+
     /// # Errors
     /// Too many files are open.
     pub fn of(purpose: SocketPurpose, asked: SocketAddr, socket: &TcpListener) -> std::io::Result<HeldSocket> {
@@ -72,12 +82,19 @@ pub struct Successor {
     counted: CountedSoFar,
 }
 
-/// Starts `binary` with this process's own arguments, and gives it everything.
+/// What is to be started, and who wants it.
+#[derive(Clone, Debug)]
+pub struct UpgradeOrder {
+    pub binary: PathBuf,
+    pub asked_by: String,
+}
+
+/// Starts another process with this process's own arguments, and gives it everything.
 ///
 /// # Errors
 /// It did not come up. Nothing has changed.
 pub fn start_successor(
-    binary: &Path,
+    order: &UpgradeOrder,
     sockets: &[HeldSocket],
     sidecar: &SidecarHandle,
     counters: &Arc<Counters>,
@@ -85,12 +102,19 @@ pub fn start_successor(
     if std::process::id() == 1 {
         return Err(UpgradeError::FirstProcess);
     }
-    let cannot_start = |error| UpgradeError::CannotStart { binary: binary.to_owned(), error };
+    let UpgradeOrder { binary, asked_by } = order;
+    let cannot_start = |error| UpgradeError::CannotStart { binary: binary.clone(), error };
     let (ours, theirs) = UnixStream::pair().map_err(cannot_start)?;
     let arguments = std::env::args_os().skip(1).filter(|argument| argument != TAKE_OVER);
-    let started = Command::new(binary).args(arguments).arg(TAKE_OVER).stdin(Stdio::from(OwnedFd::from(theirs))).spawn();
+    let started = Command::new(binary)
+        .args(arguments)
+        .arg(TAKE_OVER)
+        .stdin(Stdio::from(OwnedFd::from(theirs)))
+        // The watchdog looks after the new process too.
+        .env_remove("WATCHDOG_PID")
+        .spawn();
     let mut applicant = Applicant { line: Line::new(ours), child: started.map_err(cannot_start)? };
-    let done = applicant.install(sockets, sidecar, counters);
+    let done = applicant.install(asked_by, sockets, sidecar, counters);
     match done {
         Ok((version, counted)) => {
             let Applicant { line, child } = applicant;
@@ -121,6 +145,7 @@ type Failure = (Option<Suspension>, UpgradeError);
 impl Applicant {
     fn install(
         &mut self,
+        asked_by: &str,
         sockets: &[HeldSocket],
         sidecar: &SidecarHandle,
         counters: &Arc<Counters>,
@@ -130,7 +155,13 @@ impl Applicant {
             let message = FromOld::Socket { purpose: *purpose, asked: *asked };
             self.line.send_with(&message, Some(socket.as_fd())).map_err(gone)?;
         }
-        self.line.send(&FromOld::Sockets).map_err(gone)?;
+        let running = RunningProcess {
+            process: std::process::id(),
+            version: env!("CARGO_PKG_VERSION").to_owned(),
+            clock: clock::now(),
+            asked_by: asked_by.to_owned(),
+        };
+        self.line.send(&FromOld::Sockets(running)).map_err(gone)?;
         match self.answer(PREPARE, "was not prepared within 30s") {
             Ok(FromNew::Prepared) => {}
             Ok(other) => return Err((None, unexpected(other))),
@@ -142,7 +173,8 @@ impl Applicant {
             Err(_) => return Err((None, UpgradeError::NoSidecar)),
         };
         let counted = counters.counted_so_far();
-        if self.line.send(&FromOld::Yours(counted.clone())).is_err() {
+        let known = HandedKnowledge::new(counted.clone(), &suspension.watches);
+        if self.line.send(&FromOld::Yours(known)).is_err() {
             return Err((Some(suspension), UpgradeError::Ended(String::new())));
         }
         match self.answer(SERVE, "did not serve within 30s") {
@@ -188,10 +220,21 @@ fn unexpected(said: FromNew) -> UpgradeError {
 }
 
 impl Successor {
-    /// Tells it what was counted since it took over.
-    pub fn tell_rest(mut self, counters: &Counters) {
+    /// Tells it to end as this process was told to.
+    pub fn end(&self, signal: Signal) {
+        let process = i32::try_from(self.process).ok().and_then(Pid::from_raw);
+        // If it has ended already, that is what is wanted.
+        let _ = process.map(|process| kill_process(process, signal));
+    }
+
+    /// Tells it what was counted here since it took over, and who still has something to tell.
+    pub fn tell_rest(mut self, counters: &Counters, earlier: EarlierProcesses) {
+        let earlier = earlier.pass_on();
         let rest = counters.counted_so_far().since(&self.counted);
         // If it is gone, nobody wants to know.
         let _ = self.line.send(&FromOld::Rest(rest));
+        for line in earlier {
+            let _ = self.line.send_with(&FromOld::Earlier, Some(line.as_fd()));
+        }
     }
 }

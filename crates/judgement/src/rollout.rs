@@ -17,6 +17,7 @@ pub mod gate_hook;
 mod gated;
 pub mod gates;
 mod guard_changes;
+mod handed_watch;
 mod health_events;
 mod held_rollback;
 mod insight;
@@ -69,6 +70,7 @@ pub use crate::rollout::durable_state::{
     DeployFreeze, DeployedOrigin, DurableState, QuarantinedVersion, RequestedSplit, RollbackLatch, RuntimeOverlay,
     RuntimeOverrides,
 };
+pub use crate::rollout::handed_watch::HandedWatch;
 pub use crate::rollout::insight::GuardInsight;
 pub use crate::rollout::journal_entries::Component;
 pub use crate::rollout::metric_request::MetricRequest;
@@ -321,6 +323,8 @@ pub enum ChangeKind {
     Refused,
     /// A token was used for the first time since startup.
     Token,
+    /// Another process took this one's place, or did not come up.
+    Upgrade,
 }
 
 impl ChangeKind {

@@ -6,10 +6,20 @@ use std::time::{Instant, SystemTime, UNIX_EPOCH};
 
 use judgement::time::Millis;
 
+static START: OnceLock<Instant> = OnceLock::new();
+
+#[expect(clippy::disallowed_methods, reason = "this is the clock")]
 fn start() -> Instant {
-    static START: OnceLock<Instant> = OnceLock::new();
-    #[expect(clippy::disallowed_methods, reason = "this is the clock")]
     *START.get_or_init(Instant::now)
+}
+
+/// Goes on from what another process's clock shows now: moments that it has noted mean the same here. Does nothing once
+/// this clock has been asked.
+#[expect(clippy::disallowed_methods, reason = "this is the clock")]
+pub fn go_on_from(shown: Millis) {
+    if let Some(start) = Instant::now().checked_sub(shown.as_duration()) {
+        let _ = START.set(start);
+    }
 }
 
 thread_local! {

@@ -14,7 +14,9 @@ use std::time::Duration;
 use cutover_relay::origin::OriginResolver;
 use cutover_relay::proxy::Proxy;
 use cutover_relay::proxy::connection_limits::ConnectionLimits;
-use cutover_relay::proxy::listen::{ListenerContext, ShutdownSignal, WorkerListener, bind, start_worker};
+use cutover_relay::proxy::listen::{
+    ListenerContext, ShutdownSignal, WorkerGeneration, WorkerListener, bind, start_worker,
+};
 use cutover_relay::proxy::request_limits::RequestLimits;
 use judgement::time::Millis;
 use memory::counters::{Counters, Shard};
@@ -92,9 +94,10 @@ impl Relay {
         let limits = ConnectionLimits::new(100, &settings.limits, &settings.trusted_proxies, counters.clone());
         let request_limits = Arc::new(RequestLimits::new(100, 0, counters));
         let (ending, end) = watch::channel(ShutdownSignal::NotYet);
-        let context = ListenerContext { connection_limits: Arc::new(limits), request_limits, end };
+        let (_, replaced) = watch::channel(false);
+        let shared = ListenerContext { connection_limits: Arc::new(limits), request_limits, end, replaced };
         let sockets = listeners.into_iter().map(|socket| WorkerListener { socket, tls: None }).collect();
-        start_worker("worker".to_owned(), proxy, sockets, context).unwrap();
+        start_worker("worker".to_owned(), WorkerGeneration { proxy, listeners: sockets, shared }).unwrap();
         Relay { address, _end: ending, _sidecar: sidecar, _dir: dir }
     }
 }

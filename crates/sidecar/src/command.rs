@@ -13,8 +13,8 @@ use judgement::rollout::gates::{GateAnswer, GateRequest};
 use judgement::rollout::shadow::ShadowNews;
 use judgement::rollout::view::ServiceView;
 use judgement::rollout::{
-    Announcement, AuditRemark, Event, GuardInsight, MetricRequest, OperatorCommand, RolloutError, RuntimeOverrides,
-    SilentActive, SuiteRun, SuiteRunError,
+    Announcement, AuditRemark, Event, GuardInsight, HandedWatch, MetricRequest, OperatorCommand, RolloutError,
+    RuntimeOverrides, SilentActive, SuiteRun, SuiteRunError,
 };
 use judgement::traffic::split::Weight;
 use memory::snapshot::{Endpoints, OriginSettings};
@@ -83,7 +83,11 @@ pub enum SidecarInput {
 /// The sidecar stands still and the state is nobody's: nothing is decided, and whoever asks waits. Requests go on as they
 /// were last published. Dropping it lets the sidecar go on.
 #[derive(Debug)]
-pub struct Suspension(SyncSender<AfterSuspension>);
+pub struct Suspension {
+    after: SyncSender<AfterSuspension>,
+    /// What is known of each candidate beside the state.
+    pub watches: BTreeMap<String, HandedWatch>,
+}
 
 /// What comes after a suspension.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -94,19 +98,19 @@ pub(super) enum AfterSuspension {
 }
 
 impl Suspension {
-    pub(super) fn new(after: SyncSender<AfterSuspension>) -> Suspension {
-        Suspension(after)
+    pub(super) fn new(after: SyncSender<AfterSuspension>, watches: BTreeMap<String, HandedWatch>) -> Suspension {
+        Suspension { after, watches }
     }
 
     /// Another process has taken the state: this sidecar has ended.
     pub fn hand_over(self) {
-        let _ = self.0.try_send(AfterSuspension::End);
+        let _ = self.after.try_send(AfterSuspension::End);
     }
 }
 
 impl Drop for Suspension {
     fn drop(&mut self) {
-        let _ = self.0.try_send(AfterSuspension::GoOn);
+        let _ = self.after.try_send(AfterSuspension::GoOn);
     }
 }
 

@@ -26,8 +26,8 @@ use judgement::guard::{GuardPolicy, Verdict};
 use judgement::rollout::gates::{GateAnswer, GateRequest};
 use judgement::rollout::release::Release;
 use judgement::rollout::{
-    Announcement, AnnouncementLevel, ChangeKind, Component, DurableState, Effect, Event, GuardInsight, JournalChange,
-    MetricRequest, OperatorCommand, RolloutError, RuntimeOverrides, State,
+    Announcement, AnnouncementLevel, ChangeKind, Component, DurableState, Effect, Event, GuardInsight, HandedWatch,
+    JournalChange, MetricRequest, OperatorCommand, RolloutError, RuntimeOverrides, State,
 };
 use judgement::time::Millis;
 use judgement::traffic::Environment;
@@ -105,6 +105,12 @@ impl Sidecar {
         }
     }
 
+    /// Goes on from what another process knew of each candidate.
+    #[must_use]
+    pub fn going_on_from(self, handed: BTreeMap<String, HandedWatch>) -> Sidecar {
+        Sidecar { state: self.state.going_on_from(handed), ..self }
+    }
+
     /// Subscribes to everything that is announced from now on.
     pub fn listen(&self) -> broadcast::Receiver<RecordedAnnouncement> {
         self.news.subscribe()
@@ -172,7 +178,7 @@ impl Sidecar {
         // One place for its word, and one for its end.
         let (after, ended) = sync_channel(2);
         // If nobody waits for it any more, it is dropped here, and goes on.
-        let _ = answer.try_send(Some(Suspension::new(after)));
+        let _ = answer.try_send(Some(Suspension::new(after, self.state.hand_over())));
         if ended.recv() == Ok(AfterSuspension::End) {
             return AfterSuspension::End;
         }

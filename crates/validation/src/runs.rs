@@ -52,7 +52,7 @@ const SERVICES_AT_ONCE: usize = 16;
 pub struct Runs(Arc<RunsInner>);
 
 struct RunsInner {
-    folder: PathBuf,
+    folder: Mutex<PathBuf>,
     keep: ValidationSettings,
     targets: TargetResolver,
     store: RunStore,
@@ -108,7 +108,7 @@ impl Runs {
         }
         let (registry, active) = (Mutex::new(registry), ActiveRuns::default());
         Runs(Arc::new(RunsInner {
-            folder,
+            folder: Mutex::new(folder),
             keep,
             targets,
             store,
@@ -129,7 +129,7 @@ impl Runs {
     /// # Errors
     /// The folder cannot be listed.
     pub fn suites(&self) -> Result<Vec<SuiteSummary>, String> {
-        let read = suites::all(&self.0.folder)?;
+        let read = suites::all(&self.folder())?;
         let registry = self.registry();
         let last =
             |name: &str| registry.runs.values().rev().find(|run| run.summary.suite == name).map(RunEntry::summary);
@@ -145,7 +145,7 @@ impl Runs {
     /// # Errors
     /// [`RunRefusal::NoSuchSuite`] or [`RunRefusal::Broken`].
     pub fn suite(&self, name: &str) -> Result<Suite, RunRefusal> {
-        suites::one(&self.0.folder, name).map_err(|missing| match missing {
+        suites::one(&self.folder(), name).map_err(|missing| match missing {
             SuiteError::NoSuch { folder, names } => RunRefusal::NoSuchSuite { name: name.to_owned(), folder, names },
             SuiteError::Broken(why) => RunRefusal::Broken { name: name.to_owned(), why },
         })
@@ -238,8 +238,13 @@ impl Runs {
         self.0.keep
     }
 
-    pub(super) fn folder(&self) -> &std::path::Path {
-        &self.0.folder
+    pub(super) fn folder(&self) -> PathBuf {
+        self.0.folder.lock().clone()
+    }
+
+    /// Takes suites from another folder from now on.
+    pub fn move_to(&self, folder: PathBuf) {
+        *self.0.folder.lock() = folder;
     }
 
     /// The schedule of a suite, in milliseconds.

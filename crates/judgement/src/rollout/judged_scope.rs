@@ -1,7 +1,7 @@
 //! One scope that is watched, the whole service or one route: its windows for the triggers and its meters for the
 //! evidence.
 
-use crate::guard::evidence::meters::{EvidenceMeters, MeterContext};
+use crate::guard::evidence::meters::{EvidenceMeters, HandedMeters, MeterContext};
 use crate::guard::evidence::remembered::RememberedActive;
 use crate::guard::evidence::tape::EvidenceTape;
 use crate::guard::long_window::{LongWindow, PromisedTraffic, SidesNow};
@@ -66,6 +66,8 @@ pub struct JudgedScope {
     usual: UsualRate,
     /// What an earlier watch knew of active, and how long that stands.
     recalled: Option<(RememberedActive, Millis)>,
+    /// What the process before this one has found out.
+    handed: Option<HandedMeters>,
 }
 
 /// Opened by the first response, so that a route that nobody requests costs nothing.
@@ -108,7 +110,13 @@ impl JudgedScope {
             shared: false,
             usual: UsualRate::default(),
             recalled: None,
+            handed: None,
         }
+    }
+
+    /// Goes on from what another process has found out.
+    pub fn go_on_from(&mut self, handed: HandedMeters) {
+        self.handed = Some(handed);
     }
 
     /// Takes what an earlier watch knew of active; it stands until then.
@@ -148,6 +156,9 @@ impl JudgedScope {
         let [active, candidate] = sides;
         if let (Some(meters), Some((before, until))) = (&mut eyes.meters, self.recalled.take()) {
             meters.recall(before, until);
+        }
+        if let (Some(meters), Some(handed)) = (&mut eyes.meters, self.handed.take()) {
+            meters.go_on_from(handed);
         }
         if let (Some(meters), true) = (&mut eyes.meters, look.on_grid) {
             meters.look(now, [candidate, active], &look.moment);

@@ -6,7 +6,7 @@ use crate::rollout::Effect;
 use crate::rollout::active_before::ActiveBefore;
 use crate::rollout::caution::CautionChange;
 use crate::rollout::judged_scope::{Findings, WatchedService};
-use crate::rollout::ledger::{CandidateAccount, OpenLedger};
+use crate::rollout::ledger::{CandidateAccount, OpenLedger, RolloutLedger};
 use crate::rollout::service_state::{ServiceState, WaitReason};
 use crate::rollout::service_update::ServiceUpdate;
 use crate::rollout::service_watch::ServiceWatch;
@@ -63,9 +63,12 @@ impl ServiceUpdate<'_> {
         if !self.state.durable.is_judged() {
             return effects;
         }
-        self.begin_watch();
+        let ledger = self.begin_watch();
         let ServiceState { durable, routes, policy, watch, book, .. } = &mut *self.state;
-        let book = book.get_or_insert_with(|| OpenLedger::open(durable.rollout, side, now, candidate));
+        let book = book.get_or_insert_with(|| match ledger {
+            Some(ledger) => OpenLedger::going_on(ledger, side, now, candidate),
+            None => OpenLedger::open(durable.rollout, side, now, candidate),
+        });
         let Some(watch) = watch else { return effects };
         // A promoted side is judged as it was before: against the side that it replaced.
         let watching = durable.is_watching();
@@ -107,17 +110,24 @@ impl ServiceUpdate<'_> {
 }
 
 impl ServiceUpdate<'_> {
-    /// Begins to watch with what is known of active, unless it is watched already.
-    fn begin_watch(&mut self) {
+    /// Begins to watch with what is known of active and of the candidate, unless it is watched already. Returns the ledger of
+    /// another process.
+    fn begin_watch(&mut self) -> Option<RolloutLedger> {
         if self.state.watch.is_some() {
-            return;
+            return None;
         }
+        let handed = self.state.handed.take();
+        let (handed, ledger) = handed.map(|handed| handed.fitting(self.state)).unwrap_or_default();
         let recalled = self.recalled();
         let ServiceState { routes, policy, watch, .. } = &mut *self.state;
         let watch = watch.insert(ServiceWatch::new(routes.len(), policy));
         if let Some((before, until)) = recalled {
             watch.recall(&before, until, routes);
         }
+        if let Some(handed) = handed {
+            watch.go_on_from(handed);
+        }
+        ledger
     }
 
     /// What was stored of active, and until when it stands, if it is about this rollout.

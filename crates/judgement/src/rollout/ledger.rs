@@ -108,6 +108,25 @@ impl OpenLedger {
         OpenLedger { ledger, side, before: candidate, last: candidate, changed: now, out: 0, closing: None }
     }
 
+    /// Goes on with the ledger of another process, whose counts the totals go on from. What that one has sent and not
+    /// answered is not counted here.
+    pub fn going_on(ledger: RolloutLedger, side: Environment, now: Millis, candidate: CandidateAccount) -> OpenLedger {
+        let RolloutLedger { requests, left, rescued, saved, hurt, turned_away, failed, .. } = ledger;
+        let before = |now: u64, so_far: u64| now.saturating_sub(so_far);
+        let tally = ClientImpact {
+            requests: before(candidate.tally.requests, requests),
+            left: before(candidate.tally.left, left),
+            rescued: before(candidate.tally.rescued, rescued),
+            saved: before(candidate.tally.saved, saved.unwrap_or_default()),
+            hurt: before(candidate.tally.hurt, hurt),
+            turned_away: before(candidate.tally.turned_away, turned_away),
+        };
+        let failed = before(candidate.failed, failed);
+        let sent = candidate.sent.wrapping_sub(requests as u32);
+        let before = CandidateAccount { tally, failed, sent };
+        OpenLedger { ledger, side, before, last: candidate, changed: now, out: 0, closing: None }
+    }
+
     /// Takes in the candidate's totals at `now`.
     pub fn look(&mut self, now: Millis, candidate: CandidateAccount) {
         let OpenLedger { ledger, before, last, .. } = self;

@@ -46,6 +46,7 @@ impl State {
             let durable = arrival.known.clone().unwrap_or_else(|| self.first_seen(loaded.ask, loaded.silent.as_ref()));
             let mut state = ServiceState::loaded(old, durable, loaded);
             state.age_pages(wall);
+            state.handed = self.handed.remove(&name).or(state.handed.take());
             self.services.insert(name.clone(), state);
             arrivals.insert(name, arrival);
         }

@@ -10,6 +10,7 @@ use crate::rollout::figure_history::OutsideFigures;
 use crate::rollout::forecast::time_of;
 use crate::rollout::freeze_window::FreezeWindow;
 use crate::rollout::gate_history::RolloutGates;
+use crate::rollout::handed_watch::HandedWatch;
 use crate::rollout::held_rollback::{GradualReturn, HELD, HeldRollback, LastServed};
 use crate::rollout::journal_entries::Component;
 use crate::rollout::ledger::OpenLedger;
@@ -45,6 +46,8 @@ pub(super) struct ServiceState {
     /// By [`Environment::index`]: a check that rolls back fails.
     pub(super) failing: [bool; 2],
     pub(super) watch: Option<ServiceWatch>,
+    /// What another process knew of the candidate, until the watch begins.
+    pub(super) handed: Option<HandedWatch>,
     /// Whether the split holds, while that is judged.
     pub(super) split: Option<SplitReading>,
     /// For the current rollout, or for the last one until its last request has ended.
@@ -85,6 +88,7 @@ impl ServiceState {
             ask: None,
             failing: [false; 2],
             watch: None,
+            handed: None,
             split: None,
             book: None,
             clocked: StepClock::default(),

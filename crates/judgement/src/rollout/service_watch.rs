@@ -2,10 +2,12 @@
 
 use std::borrow::Cow;
 
+use serde::{Deserialize, Serialize};
+
 use crate::guard::comparison::{SidesCompared, SidesComparison};
 use crate::guard::evidence::bet::AT_RAISES;
 use crate::guard::evidence::broken_routes::broken;
-use crate::guard::evidence::meters::{EvidenceMeters, MeterContext};
+use crate::guard::evidence::meters::{EvidenceMeters, HandedMeters, MeterContext};
 use crate::guard::evidence::rate_odds;
 use crate::guard::evidence::remembered::RememberedActive;
 use crate::guard::evidence::standstill::Standstill;
@@ -43,6 +45,8 @@ pub struct ServiceWatch {
     /// The candidate's responses before the watch began.
     answers_before: u64,
     first: FirstRequest,
+    /// It began in another process.
+    began_earlier: bool,
     caution: Caution,
     /// None before the first response.
     standstill: Option<Standstill>,
@@ -70,8 +74,8 @@ struct Resolution {
 }
 
 /// The weight as last seen, and what follows from its past.
-#[derive(Clone, Copy, Debug)]
-struct WeightHistory {
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+pub(super) struct WeightHistory {
     weight: Weight,
     since: Millis,
     raised: Millis,
@@ -81,6 +85,17 @@ struct WeightHistory {
     /// Staked on the raises and not yet placed: the meters get it with the next tick.
     stake: f64,
     settled: Millis,
+}
+
+/// What the watch over a service has found out, for another process that goes on with it.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub(super) struct HandedScopes {
+    share: WeightHistory,
+    answers_before: u64,
+    /// When the candidate got its first request.
+    first: Option<Millis>,
+    /// Of the whole service first, then of its routes; `None` before the first response.
+    scopes: Vec<Option<HandedMeters>>,
 }
 
 /// When the candidate got its first request. Answered or not: otherwise one that hangs would stay cold forever.
@@ -185,6 +200,7 @@ impl ServiceWatch {
             share,
             answers_before: 0,
             first: FirstRequest::NotBefore(0),
+            began_earlier: false,
             caution: Caution::default(),
             standstill: None,
             spared: false,
@@ -194,6 +210,26 @@ impl ServiceWatch {
             compared_at: Millis::ZERO,
             alone_at: Millis::ZERO,
             shown: GuardReading::default(),
+        }
+    }
+
+    /// What it has found out.
+    pub(super) fn hand_over(&self) -> HandedScopes {
+        let first = match self.first {
+            FirstRequest::At(first) => Some(first),
+            FirstRequest::NotBefore(_) => None,
+        };
+        let scopes = self.scopes.iter().map(|scope| scope.meters().map(EvidenceMeters::hand_over)).collect();
+        HandedScopes { share: self.share, answers_before: self.answers_before, first, scopes }
+    }
+
+    /// Goes on from what another process has found out about the same routes.
+    pub(super) fn go_on_from(&mut self, handed: HandedScopes) {
+        let HandedScopes { share, answers_before, first, scopes } = handed;
+        (self.share, self.answers_before, self.began_earlier) = (share, answers_before, true);
+        self.first = first.map_or(FirstRequest::NotBefore(0), FirstRequest::At);
+        for (scope, meters) in self.scopes.iter_mut().zip(scopes) {
+            meters.into_iter().for_each(|meters| scope.go_on_from(meters));
         }
     }
 
@@ -379,7 +415,7 @@ impl ServiceWatch {
 
     fn moment(&mut self, now: Millis, since: Option<Millis>, weight: Weight, candidate: &JudgedTotals) -> MeterContext {
         let sent = candidate.cohorts.total_sent();
-        if since.is_none() {
+        if since.is_none() && !self.began_earlier {
             (self.answers_before, self.first) = (candidate.counts.answers, FirstRequest::NotBefore(sent));
         }
         let first = match self.first {

@@ -10,8 +10,8 @@ use crate::rollout::service_state::ServiceState;
 use crate::rollout::service_update::{Sequence, ServiceUpdate};
 use crate::rollout::service_watch::{GuardReading, ServiceWatch};
 use crate::rollout::{
-    Announcement, AuditRemark, ChangeKind, DurableState, Effect, Event, JournalChange, OperatorCommand, RolloutError,
-    RuntimeOverrides,
+    Announcement, AuditRemark, ChangeKind, DurableState, Effect, Event, HandedWatch, JournalChange, OperatorCommand,
+    RolloutError, RuntimeOverrides,
 };
 use crate::time::Millis;
 use crate::traffic::Environment;
@@ -29,6 +29,8 @@ pub struct State {
     pub(super) lost: bool,
     /// There was a state, and nothing is left of it: services that seem new may have been promoted meanwhile.
     pub(super) missing: bool,
+    /// What the process before this one knew, until its services are loaded.
+    pub(super) handed: BTreeMap<String, HandedWatch>,
 }
 
 impl State {

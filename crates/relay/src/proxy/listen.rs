@@ -3,6 +3,7 @@
 //! SO_REUSEPORT lets the kernel hand every new connection to one worker, which keeps it: nothing is shared between
 //! workers but the snapshot and the counters.
 
+use std::convert::Infallible;
 use std::io;
 use std::net::{SocketAddr, TcpListener as StdListener};
 use std::rc::Rc;
@@ -11,9 +12,10 @@ use std::thread::JoinHandle;
 use std::time::Duration;
 
 use rustls::ServerConfig;
-use socket2::{Domain, Protocol, Socket, Type};
+use socket2::{Domain, Protocol, SockRef, Socket, Type};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::runtime::{Builder, LocalOptions};
+use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 use tokio::sync::watch;
 use tokio::task::JoinSet;
 use tokio::time::{sleep, timeout};
@@ -42,6 +44,8 @@ const TLS_BUFFER: usize = 17 << 10;
 const GOODBYE: Duration = Duration::from_secs(5);
 /// The alert `unrecognized_name` (RFC 6066 3), in a TLS record of its own.
 const UNRECOGNIZED_NAME: [u8; 7] = [21, 3, 3, 0, 2, 2, 112];
+/// With new settings in the same process, what goes on with the old ones may take as long as the process lives.
+const FOR_GOOD: Millis = Millis::seconds(10 * 365 * 86_400);
 /// How often idle connections to origins are looked at.
 const SWEEP: Duration = Duration::from_secs(1);
 
@@ -75,6 +79,8 @@ pub struct ListenerContext {
     pub connection_limits: Arc<ConnectionLimits>,
     pub request_limits: Arc<RequestLimits>,
     pub end: watch::Receiver<ShutdownSignal>,
+    /// Turns true when others listen in this one's place: see [`WorkerThread::go_on_with`].
+    pub replaced: watch::Receiver<bool>,
 }
 
 /// A worker's socket on one address.
@@ -91,6 +97,21 @@ pub struct ListenerTls {
     pub current: CurrentTls,
     /// Only if it has certificates of a CA: then there may be none for a name.
     pub board: Option<Arc<AcmeBoard>>,
+}
+
+/// What a worker works with until it is given something else.
+#[derive(Debug)]
+pub struct WorkerGeneration {
+    pub proxy: Proxy,
+    pub listeners: Vec<WorkerListener>,
+    pub shared: ListenerContext,
+}
+
+/// A worker's thread.
+#[derive(Debug)]
+pub struct WorkerThread {
+    thread: JoinHandle<()>,
+    next: UnboundedSender<WorkerGeneration>,
 }
 
 /// Binds a socket for every worker on an address. Port 0 becomes the same free port for all of them.
@@ -114,8 +135,14 @@ pub fn bind(address: SocketAddr, workers: usize) -> io::Result<Vec<StdListener>>
 /// Listening on the address failed; the message names it.
 pub fn bind_more(sockets: &mut Vec<StdListener>, workers: usize) -> io::Result<()> {
     let Some(address) = sockets.first().map(StdListener::local_addr).transpose()? else { return Ok(()) };
-    while sockets.len() < workers {
-        sockets.push(listener(address, true).map_err(|error| in_words(address, &error))?);
+    let Some(first) = sockets.first() else { return Ok(()) };
+    // A service manager's stands alone: its queue is the only one.
+    let shared = SockRef::from(first).reuse_port()?;
+    while let (true, Some(first)) = (sockets.len() < workers, sockets.first()) {
+        sockets.push(match shared {
+            true => listener(address, true).map_err(|error| in_words(address, &error))?,
+            false => first.try_clone()?,
+        });
     }
     Ok(())
 }
@@ -142,12 +169,8 @@ fn listener(address: SocketAddr, shared: bool) -> io::Result<StdListener> {
 ///
 /// # Errors
 /// The thread or its runtime cannot be created.
-pub fn start_worker(
-    name: String,
-    proxy: Proxy,
-    listeners: Vec<WorkerListener>,
-    shared: ListenerContext,
-) -> io::Result<JoinHandle<()>> {
+pub fn start_worker(name: String, first: WorkerGeneration) -> io::Result<WorkerThread> {
+    let (next, coming) = unbounded_channel();
     let (started, outcome) = mpsc::sync_channel(1);
     let thread = std::thread::Builder::new().name(name).spawn(move || {
         // It must not leave its thread, so it is made here.
@@ -155,16 +178,42 @@ pub fn start_worker(
             Ok(runtime) => {
                 let _ = started.send(Ok(()));
                 // Connections that outlived the drain end with the runtime.
-                runtime.block_on(work(proxy, listeners, shared));
+                runtime.block_on(work_through(first, coming));
             }
             Err(error) => drop(started.send(Err(error))),
         }
     })?;
     outcome.recv().unwrap_or_else(|_| Err(io::Error::other("a worker has ended at once")))?;
-    Ok(thread)
+    Ok(WorkerThread { thread, next })
 }
 
-async fn work(proxy: Proxy, listeners: Vec<WorkerListener>, shared: ListenerContext) {
+impl WorkerThread {
+    /// Listens with these settings too. Whoever signals `replaced` then ends what was there before: new connections come
+    /// here alone, and those that there are finish what they have begun.
+    pub fn go_on_with(&self, generation: WorkerGeneration) {
+        // If it has ended, nobody listens any more anyway.
+        let _ = self.next.send(generation);
+    }
+
+    /// Waits for its end.
+    pub fn join(self) {
+        let _ = self.thread.join();
+    }
+}
+
+/// One after the other, on one thread: only it counts in its worker's place.
+async fn work_through(first: WorkerGeneration, mut coming: UnboundedReceiver<WorkerGeneration>) {
+    let mut working = JoinSet::new();
+    working.spawn_local(work(first));
+    while !working.is_empty() {
+        tokio::select! {
+            Some(next) = coming.recv() => drop(working.spawn_local(work(next))),
+            _ = working.join_next() => {}
+        }
+    }
+}
+
+async fn work(WorkerGeneration { proxy, listeners, shared }: WorkerGeneration) {
     let worker = Rc::new(Worker::new(proxy, shared.request_limits.clone()));
     let (stop, stopping) = watch::channel(false);
     let mut acceptors = JoinSet::new();
@@ -178,14 +227,14 @@ async fn work(proxy: Proxy, listeners: Vec<WorkerListener>, shared: ListenerCont
             Err(error) => tracing::error!(%error, "cannot start a listener"),
         }
     }
-    let mut end = shared.end.clone();
-    tokio::select! {
-        _ = end.changed() => {}
-        () = sweep(&worker) => {}
-    }
-    let began = clock::now();
+    let (mut end, mut replaced) = (shared.end.clone(), shared.replaced.clone());
+    let mut how = tokio::select! {
+        _ = end.changed() => *end.borrow_and_update(),
+        Ok(()) = replaced.changed() => ShutdownSignal::HandedOver { patience: FOR_GOOD },
+        never = sweep(&worker) => match never {},
+    };
+    let mut began = clock::now();
     worker.connections.leave();
-    let how = *end.borrow_and_update();
     if let ShutdownSignal::Drain(DrainSettings { delay, .. }) = how {
         let _ = timeout(delay.as_duration(), end.changed()).await;
     }
@@ -199,7 +248,7 @@ async fn work(proxy: Proxy, listeners: Vec<WorkerListener>, shared: ListenerCont
     worker.connections.close();
     worker.origins.clear();
     loop {
-        let patience = match *end.borrow_and_update() {
+        let patience = match how {
             ShutdownSignal::Drain(DrainSettings { patience, .. }) | ShutdownSignal::HandedOver { patience } => {
                 patience.since(clock::now().since(began)).as_duration()
             }
@@ -208,13 +257,18 @@ async fn work(proxy: Proxy, listeners: Vec<WorkerListener>, shared: ListenerCont
         tokio::select! {
             _ = timeout(patience, worker.connections.ended()) => return,
             // A second signal is heard while draining.
-            Ok(()) = end.changed() => {}
+            Ok(()) = end.changed() => {
+                if matches!(how, ShutdownSignal::HandedOver { patience: FOR_GOOD }) {
+                    began = clock::now();
+                }
+                how = *end.borrow_and_update();
+            }
         }
     }
 }
 
-/// Closes idle connections to origins in time. Never returns.
-async fn sweep(worker: &Worker) {
+/// Closes idle connections to origins in time.
+async fn sweep(worker: &Worker) -> Infallible {
     loop {
         sleep(SWEEP).await;
         worker.origins.sweep();

@@ -99,9 +99,9 @@ struct WatchedSuites {
 impl WatchedSuites {
     /// The valid suites. `validate check` and the list of suites say what is wrong with the others.
     fn suites(&mut self, runs: &Runs) -> &[Suite] {
-        let now = Some(FileStamps::at(runs.folder()));
+        let now = Some(FileStamps::at(&runs.folder()));
         if self.seen != now {
-            let read = suites::all(runs.folder()).unwrap_or_default();
+            let read = suites::all(&runs.folder()).unwrap_or_default();
             self.seen = now.filter(|_| read.iter().all(|read| read.suite.is_ok()));
             self.suites.clear();
             let known = std::mem::take(&mut self.broken);

@@ -24,7 +24,8 @@ const ENOUGH: f64 = 100.0;
 const BEFORE: f64 = 3000.0;
 
 /// Active's recent latencies, by bucket, fading.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(into = "Vec<f64>", from = "Vec<f64>")]
 pub struct RecentLatencies {
     buckets: Box<[f64; BUCKETS]>,
     total: f64,
@@ -55,6 +56,21 @@ pub struct WidestGap {
     /// Active got no traffic to compare with: the share of its responses that was beyond the cut at its worst.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub before: Option<f64>,
+}
+
+impl From<RecentLatencies> for Vec<f64> {
+    fn from(latencies: RecentLatencies) -> Vec<f64> {
+        latencies.buckets.to_vec()
+    }
+}
+
+impl From<Vec<f64>> for RecentLatencies {
+    fn from(found: Vec<f64>) -> RecentLatencies {
+        let mut buckets = Box::new([0.0; BUCKETS]);
+        buckets.iter_mut().zip(found).for_each(|(bucket, n)| *bucket = n);
+        let total = buckets.iter().sum();
+        RecentLatencies { buckets, total }
+    }
 }
 
 impl RecentLatencies {

@@ -150,6 +150,11 @@ impl EvidenceMeter {
         }
     }
 
+    /// Whether another one stakes the same part of the evidence over the same time.
+    pub fn stakes_as(&self, other: &EvidenceMeter) -> bool {
+        self.share == other.share && self.planned == other.planned
+    }
+
     /// Takes in one tick. Ticks in which nothing happened may be left out; `passed` then says how many there were.
     pub fn take(&mut self, input: &MeterInput) {
         self.bet.wait(input.passed, self.planned, input.extra, self.nats_per_second(input));

@@ -1,5 +1,9 @@
 //! The meters of one route, or of the whole service, fed from totals.
 
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+
 use crate::guard::EvidenceBudget;
 use crate::guard::evidence::cells::{CELLS, Cells, rates};
 use crate::guard::evidence::clients::{ClientCounts, NotedClients};
@@ -49,6 +53,13 @@ pub struct MeterContext {
     pub answered: Millis,
     /// The candidate has all of the traffic, so it is judged against what active did before.
     pub alone: bool,
+}
+
+/// What the meters have found out, for another process that goes on with them.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct HandedMeters {
+    meters: BTreeMap<MeterKind, TapedMeter>,
+    latencies: RecentLatencies,
 }
 
 #[derive(Clone, Debug)]
@@ -135,6 +146,24 @@ impl EvidenceMeters {
             rescues: RescueOutcomes::default(),
             heard: now,
         }
+    }
+
+    /// What they have found out.
+    pub fn hand_over(&self) -> HandedMeters {
+        let meters = MeterKind::ALL.into_iter().zip(&self.fed).map(|(kind, fed)| (kind, fed.taped.clone()));
+        HandedMeters { meters: meters.collect(), latencies: self.memory.clone() }
+    }
+
+    /// Goes on from what others have found out. Where the stake is another one now, the meter begins anew.
+    pub fn go_on_from(&mut self, mut handed: HandedMeters) {
+        for (kind, fed) in MeterKind::ALL.into_iter().zip(&mut self.fed) {
+            let fits = |taped: &TapedMeter| taped.meter.stakes_as(&fed.taped.meter);
+            if let Some(taped) = handed.meters.remove(&kind).filter(fits) {
+                fed.taped = taped;
+            }
+        }
+        self.patience = patience(handed.latencies.p99());
+        self.memory = handed.latencies;
     }
 
     /// Takes in one tick of the grid.

@@ -70,7 +70,7 @@ impl EvidenceTape {
 }
 
 /// A meter with its tape.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct TapedMeter {
     pub meter: EvidenceMeter,
     pub tape: Option<EvidenceTape>,

@@ -1,5 +1,7 @@
 //! A rollout from deploy to promotion: what holds it, what ends it, and how it survives a restart.
 
+use std::collections::BTreeMap;
+
 use crate::guard::outside_metric::OutsideMetric;
 use crate::guard::sample_ratio::SampleRatioAction;
 use crate::guard::trigger::{Metric, Trigger, TriggerAction};
@@ -244,6 +246,17 @@ impl Bench {
         let (generation, entry) = (self.state.generation(), self.state.last_entry());
         self.state = State::restored([("shop".to_owned(), durable)].into(), generation, entry, 2_000_000);
         (self.now, self.counts) = (0, Default::default());
+        self.load().unwrap();
+    }
+
+    /// Gives its place to another process, which goes on with the clock, the counts and what is `known`.
+    fn hand_over(&mut self, known: bool) {
+        let handed = if known { self.state.hand_over() } else { BTreeMap::new() };
+        let handed = serde_json::from_str(&serde_json::to_string(&handed).unwrap()).unwrap();
+        let durable = self.durable().clone();
+        let (generation, entry) = (self.state.generation(), self.state.last_entry());
+        let state = State::restored([("shop".to_owned(), durable)].into(), generation, entry, 1_000_000);
+        self.state = state.going_on_from(handed);
         self.load().unwrap();
     }
 

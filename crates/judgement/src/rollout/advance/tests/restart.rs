@@ -149,3 +149,40 @@ fn what_is_compared_with_nothing_is_not_called_healthy() {
         assert_eq!(why, wanted);
     }
 }
+
+/// How long a candidate that has begun to fail is there, with something done every second.
+fn seconds_to_conviction(each_second: impl Fn(&mut Bench)) -> Option<u64> {
+    let mut bench = under_way();
+    bench.evidence = true;
+    bench.load().unwrap();
+    bench.run(1);
+    bench.failing = 25;
+    (1..=30).find(|_| {
+        let kinds = bench.run(1);
+        each_second(&mut bench);
+        kinds.contains(&ChangeKind::Rollback)
+    })
+}
+
+#[test]
+fn an_upgrade_is_no_fresh_start_for_a_bad_candidate() {
+    let without = seconds_to_conviction(|_| {}).unwrap();
+    assert!(without > 2, "{without}");
+    assert_eq!(seconds_to_conviction(|bench| bench.hand_over(true)), Some(without));
+    let forgetful = seconds_to_conviction(|bench| bench.hand_over(false));
+    assert!(forgetful.is_none_or(|seconds| seconds > without), "{forgetful:?}");
+}
+
+#[test]
+fn the_ledger_goes_on_over_an_upgrade() {
+    let mut bench = under_way();
+    bench.failing = 5;
+    bench.run(10);
+    bench.hand_over(true);
+    bench.run(10);
+    let ledger = bench.state.ledger("shop").unwrap();
+    assert_eq!((ledger.requests, ledger.failed), (0, 10), "{ledger:?}");
+    bench.hand_over(false);
+    bench.run(10);
+    assert_eq!(bench.state.ledger("shop").unwrap().failed, 5);
+}
