@@ -6,15 +6,16 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::SeqCst};
 use std::time::{Duration, Instant};
 
+use ::cutover::serve;
 use config::acme::AcmeChallenge::{self, Http, TlsAlpn};
 use config::acme::{AcmeSettings, ExternalAccount};
 use config::notify::Secret;
 use config::{MainConfig, TlsListener};
-use cutover::serve;
 use judgement::rollout::ChangeKind;
 use judgement::time::Millis;
 use judgement::traffic::host::HostPattern;
 
+use crate::cli::cutover;
 use crate::support::client::{Client, get};
 use crate::support::house::House;
 use crate::support::pebble::{EAB_KEY, Pebble, PebbleTerms, free_address};
@@ -56,6 +57,14 @@ fn orders(house: &House, result: &str) -> u64 {
     house.metrics().lines().find_map(|text| text.strip_prefix(&line)?.parse().ok()).unwrap()
 }
 
+/// What `cutover status` shows.
+fn shown(house: &House) -> String {
+    let admin = format!("http://{}", house.running.admin);
+    let token = ::cutover::admin::tokens::beside(&house.settings.state).display().to_string();
+    let output = cutover(house.dir.path(), &["status", "--admin-url", &admin, "--token-file", &token]);
+    String::from_utf8(output.stdout).unwrap() + &String::from_utf8_lossy(&output.stderr)
+}
+
 fn certified(house: &House, pebble: &Pebble, name: &str) {
     let trusting = pebble.trusting(&[]);
     let began = Instant::now();
@@ -90,6 +99,8 @@ fn a_first_start_answers_over_http_until_there_is_a_certificate_and_then_with_tl
     assert_eq!((orders(&house, "issued"), orders(&house, "failed")), (2, 0), "one for each, and none for the others");
     assert!(house.metrics().contains("cutover_acme_names{state=\"valid\"} 2"));
     assert!(house.metrics().contains("shop.test.pem"), "the end of the certificate is known");
+    let status = shown(&house);
+    assert!(status.contains("certificate of shop.test: valid until 20"), "{status}");
     let entry = house.entry(ChangeKind::Certificate);
     assert!(entry.change.why.contains("shop.test: certificate issued, valid until 20"), "{}", entry.change.why);
     let refused = house.refused("unrecognized_name");
@@ -218,6 +229,26 @@ fn a_restart_asks_for_nothing_anew() {
 
 #[test]
 #[ignore = "needs pebble: .ci/setup installs it"]
+fn a_certificate_is_renewed_early_when_the_ca_wants_that_and_only_once() {
+    let terms = PebbleTerms::default();
+    let pebble = Pebble::start(&terms);
+    let (front, asked) = pebble.with_renewal_info(86_401);
+    let house = house(&terms, &pebble, Some(&["shop.test"]), &[Http], |acme| {
+        acme.directory = format!("https://{front}/dir").parse().unwrap();
+    });
+    certified(&house, &pebble, "shop.test");
+    std::thread::sleep(Duration::from_secs(3));
+    assert_eq!((orders(&house, "issued"), asked.load(SeqCst)), (1, 0), "a new one is not asked about for an hour");
+    let House { running, settings, dir, blue, green } = house;
+    running.stop();
+    let house = House { running: serve::start(&settings).unwrap(), settings, dir, blue, green };
+    wait_until("it is renewed, long before its time", PATIENCE, || orders(&house, "issued") == 1);
+    std::thread::sleep(Duration::from_secs(3));
+    assert_eq!((orders(&house, "issued"), orders(&house, "failed"), asked.load(SeqCst)), (1, 0, 1));
+}
+
+#[test]
+#[ignore = "needs pebble: .ci/setup installs it"]
 fn a_name_that_clients_ask_for_is_ordered_only_if_it_is_allowed() {
     let terms = PebbleTerms::default();
     let pebble = Pebble::start(&terms);
@@ -303,4 +334,25 @@ fn challenges_of_other_programs_are_answered_from_their_folder_before_any_redire
     assert_eq!((http2.0, &http2.1[..]), (200, &b"aB-_9.thumbprint"[..]), "over HTTP/2 too");
     assert_eq!(house.blue.requests(), 0);
     wait_until("nothing is in flight", SOON, || house.metrics().contains("cutover_requests_in_flight 0"));
+}
+
+#[test]
+#[ignore = "needs pebble: .ci/setup installs it"]
+fn a_main_file_that_is_read_anew_begins_and_ends_the_orders() {
+    let terms = PebbleTerms::default();
+    let pebble = Pebble::start(&terms);
+    let mut house = House::with("weight = 0", "", |settings| settings.listen = vec![terms.http]);
+    let before = house.settings.clone();
+    let mut settings = before.clone();
+    let acme = pebble.settings(house.dir.path(), Some(&["shop.test"]), &[Http]);
+    with_acme(&mut settings, &terms, acme);
+    house.running.reload_main(Ok(settings));
+    assert_eq!(house.running.tls_addresses, [terms.tls]);
+    certified(&house, &pebble, "shop.test");
+    let status = house.running.counters.certificate_standings();
+    assert!(status["shop.test"].end.is_some());
+    house.running.reload_main(Ok(before));
+    assert!(house.running.counters.certificate_standings().is_empty());
+    assert!(house.metrics().contains("cutover_acme_names{state=\"valid\"} 0"));
+    assert_eq!(get(house.address(), "/", &[]).body, "blue");
 }

@@ -137,7 +137,8 @@ fn a_role_that_may_not_is_told_so_and_the_journal_knows_who_it_was() {
         .route("/stop", may(Verb::EmergencyStop))
         .route("/freeze", may(Verb::Freeze))
         .layer(middleware::from_fn_with_state(Arc::new(gate), authentication::authenticate));
-    runtime.spawn(cutover::admin::listen::serve(listener, None, app));
+    let (_stays, leaving) = tokio::sync::watch::channel(false);
+    runtime.spawn(cutover::admin::listen::serve(listener, None, app, leaving));
     let status = |path: &str, secret: &TokenText| ask(address, "POST", path, secret.text(), &[]).status;
     assert_eq!([status("/stop", &operator), status("/stop", &viewer), status("/freeze", &operator)], [200, 403, 403]);
     let answer = ask(address, "POST", "/freeze", operator.text(), &[]);

@@ -1,8 +1,10 @@
 //! Pebble, the test CA of Let's Encrypt, with a DNS that knows every name as this host.
 
+use std::io::{BufRead, BufReader, Write};
 use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream};
 use std::process::{Child, Command, Stdio};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering::SeqCst};
 
 use config::acme::{AcmeChallenge, AcmeSettings};
 use judgement::time::Millis;
@@ -102,9 +104,44 @@ impl Pebble {
         }
     }
 
-    /// The file of the roots that its own certificate is checked by.
-    pub fn roots(&self) -> &str {
-        &self.authority.certificate.pem
+    /// Its directory behind a front that knows when certificates are to be renewed, which Debian's Pebble does not: a window
+    /// from 1970 to this second of it. How often it was asked is counted.
+    pub fn with_renewal_info(&self, end: u64) -> (SocketAddr, Arc<AtomicU64>) {
+        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
+        let (address, asked) = (listener.local_addr().unwrap(), Arc::new(AtomicU64::new(0)));
+        let directory =
+            tls::ask(self.directory, "localhost", "/dir", &tls::trusting(&[&self.authority.certificate], &[]));
+        let mut directory: serde_json::Value = serde_json::from_str(&directory.unwrap().body).unwrap();
+        directory["renewalInfo"] = format!("https://{address}/renewal-info").into();
+        let until = judgement::time::rfc3339(end * 1000);
+        let window = serde_json::json!({ "suggestedWindow": { "start": "1970-01-02T00:00:00Z", "end": until } });
+        let config = tls::serving(&self.authority.sign(&["localhost", "127.0.0.1"]), &[], None);
+        let counted = asked.clone();
+        std::thread::spawn(move || {
+            while let Ok((tcp, _)) = listener.accept() {
+                let mut stream = rustls::StreamOwned::new(rustls::ServerConnection::new(config.clone()).unwrap(), tcp);
+                let mut line = String::new();
+                let Ok(_) = BufReader::new(&mut stream).read_line(&mut line) else { continue };
+                let body = if line.contains("/renewal-info/") {
+                    counted.fetch_add(1, SeqCst);
+                    // An identifier has two parts (RFC 9773 4.1).
+                    assert_eq!(
+                        line.split('/').nth(2).unwrap().split(' ').next().unwrap().split('.').count(),
+                        2,
+                        "{line}"
+                    );
+                    window.to_string()
+                } else {
+                    directory.to_string()
+                };
+                let head =
+                    "HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nRetry-After: 21600\r\nConnection: close";
+                let _ = write!(stream, "{head}\r\nContent-Length: {}\r\n\r\n{body}", body.len());
+                stream.conn.send_close_notify();
+                let _ = stream.flush();
+            }
+        });
+        (address, asked)
     }
 
     /// A client that trusts what this CA has signed, and no other.

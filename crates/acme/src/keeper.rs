@@ -1,6 +1,6 @@
 //! The thread that keeps every name's certificate: it orders what is due, one name after another.
 
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 use std::thread::JoinHandle;
 use std::time::Duration;
@@ -27,6 +27,10 @@ use sidecar::SidecarHandle;
 const INTERVAL: Duration = Duration::from_secs(1);
 /// How often names that nobody wants any more are forgotten.
 const TIDY: Millis = Millis::seconds(60);
+/// How often the CA is asked when a certificate is to be renewed, if it does not say; and the bounds if it does.
+const LOOK: Duration = Duration::from_secs(6 * 3600);
+const SHORTEST_LOOK: Duration = Duration::from_secs(3600);
+const LONGEST_LOOK: Duration = Duration::from_secs(24 * 3600);
 /// After so many failures in a row people are told: what passes by itself is nobody's concern.
 const TOLD_AFTER: u32 = 3;
 /// From then on, with a pause of six hours, once a day.
@@ -58,6 +62,8 @@ pub struct CertificateKeeper {
     generation: Option<u64>,
     wanted: Vec<String>,
     tidied: Millis,
+    /// When the CA is asked next about a name's certificate, on the monotonic clock.
+    looks: HashMap<String, Millis>,
 }
 
 /// The running keeper. It ends when this is dropped, in the middle of an order too.
@@ -89,6 +95,7 @@ impl CertificateKeeper {
             generation: None,
             wanted: Vec::new(),
             tidied: Millis::ZERO,
+            looks: HashMap::new(),
         };
         keeper.take_on_asked_before();
         keeper.refresh();
@@ -123,6 +130,7 @@ impl CertificateKeeper {
                 }
                 self.refresh();
             }
+            self.look().await;
             tokio::select! {
                 () = sleep(INTERVAL) => {}
                 Some(name) = self.parts.asked.recv() => self.hear(&name),
@@ -165,6 +173,7 @@ impl CertificateKeeper {
             }
         }
         self.schedule.retain(&self.wanted, now, wall());
+        self.looks.retain(|name, _| self.schedule.contains(name));
         self.remove_what_has_ended();
         self.show();
     }
@@ -183,6 +192,32 @@ impl CertificateKeeper {
                 self.parts.issued.send_modify(|number| *number += 1);
             }
         }
+    }
+
+    /// Asks the CA about one certificate: it may want it to be renewed before its time, as when it has to revoke it.
+    async fn look(&mut self) {
+        let now = clock::now();
+        let names = self.schedule.names().iter().filter(|(_, standing)| standing.certificate.is_some());
+        let due = |name: &&String| self.looks.get(*name).is_none_or(|next| *next <= now);
+        let Some(name) = names.map(|(name, _)| name).find(due).cloned() else { return };
+        let Some(certificate) = self.store.certificate(&name) else { return };
+        let leaf = certificate.key.cert.first().map(|leaf| leaf.to_vec()).unwrap_or_default();
+        let AcmeParts { settings, board, .. } = &self.parts;
+        let desk = OrderDesk { settings, client: &self.client, store: &self.store, board };
+        let again = match desk.suggestion(&leaf, fastrand::f64()).await {
+            Ok(Some((renew, again))) => {
+                self.schedule.suggest(&name, renew);
+                again.clamp(SHORTEST_LOOK, LONGEST_LOOK)
+            }
+            Ok(None) => LONGEST_LOOK,
+            Err(error) => {
+                tracing::debug!(name, error, "cannot ask when to renew");
+                LOOK
+            }
+        };
+        // Of orders alone is a CA left alone.
+        self.client.take_rest();
+        self.looks.insert(name, Millis(now.0 + again.as_millis() as u64));
     }
 
     async fn order(&mut self, name: &str) {
@@ -208,6 +243,8 @@ impl CertificateKeeper {
         let until = rfc3339(certificate.end.max(0) as u64 * 1000);
         count(&self.parts.counters.process.acme_issued);
         self.schedule.succeed(name, outlook);
+        // Whatever the CA says of the new one, it is not ordered again at once.
+        self.looks.insert(name.to_owned(), Millis(clock::now().0 + SHORTEST_LOOK.as_millis() as u64));
         self.parts.issued.send_modify(|number| *number += 1);
         tracing::info!(name, until, "certificate issued");
         self.remark(ChangeKind::Certificate, format!("{name}: certificate issued, valid until {until}"), None);

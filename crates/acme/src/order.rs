@@ -3,10 +3,12 @@
 use std::time::Duration;
 
 use instant_acme::{
-    Account, AccountCredentials, AuthorizationStatus, ChallengeType, Error, ExternalAccountKey, Identifier, NewAccount,
-    NewOrder, Order, OrderStatus, Problem, RetryPolicy,
+    Account, AccountCredentials, AuthorizationStatus, CertificateIdentifier, ChallengeType, Error, ExternalAccountKey,
+    Identifier, NewAccount, NewOrder, Order, OrderStatus, Problem, RetryPolicy,
 };
+use rustls::pki_types::Der;
 use tokio::time::timeout;
+use x509_parser::prelude::{FromDer, ParsedExtension, X509Certificate};
 
 use crate::ca_client::CaClient;
 use crate::challenge;
@@ -67,6 +69,28 @@ impl OrderDesk<'_> {
         let chain = past_nonces_of(&mut order, async |order| order.poll_certificate(&POLLS).await).await;
         let chain = chain.map_err(|error| in_words("the CA did not issue the certificate", &error))?;
         Ok(format!("{}\n{key}", chain.trim_end()))
+    }
+
+    /// When the CA wants a certificate to be renewed (RFC 9773), in seconds since 1970, and when it wants to be asked again.
+    ///
+    /// # Errors
+    /// Why it is not known. `None` if the CA has no opinion.
+    pub async fn suggestion(&self, leaf: &[u8], draw: f64) -> Result<Option<(i64, Duration)>, String> {
+        let Some(id) = renewal_id(leaf) else { return Ok(None) };
+        let asked = timeout(PATIENCE, async {
+            let account = self.account().await?;
+            match account.renewal_info(&id).await {
+                Ok((info, again)) => {
+                    let (start, end) = (info.suggested_window.start, info.suggested_window.end);
+                    let (start, end) = (start.unix_timestamp(), end.unix_timestamp());
+                    let at = start + (end.saturating_sub(start).max(0) as f64 * draw) as i64;
+                    Ok(Some((at, again)))
+                }
+                Err(Error::Unsupported(_)) => Ok(None),
+                Err(error) => Err(in_words("the CA does not say when to renew", &error)),
+            }
+        });
+        asked.await.unwrap_or_else(|_| Err("the CA does not say when to renew in time".to_owned()))
     }
 
     async fn account(&self) -> Result<Account, String> {
@@ -140,6 +164,16 @@ impl OrderDesk<'_> {
         };
         format!("{}: {why}", unchecked(way))
     }
+}
+
+/// By what a CA knows a certificate (RFC 9773 4.1).
+fn renewal_id(leaf: &[u8]) -> Option<CertificateIdentifier<'static>> {
+    let (_, parsed) = X509Certificate::from_der(leaf).ok()?;
+    let authority = parsed.extensions().iter().find_map(|extension| match extension.parsed_extension() {
+        ParsedExtension::AuthorityKeyIdentifier(authority) => authority.key_identifier.as_ref(),
+        _ => None,
+    })?;
+    Some(CertificateIdentifier::new(Der::from_slice(authority.0), Der::from_slice(parsed.raw_serial())))
 }
 
 const fn kind(way: AcmeChallenge) -> ChallengeType {

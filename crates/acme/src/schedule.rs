@@ -206,6 +206,13 @@ impl OrderSchedule {
         }
     }
 
+    /// The CA has said when it wants to see a certificate renewed: no later than it would be anyway.
+    pub fn suggest(&mut self, name: &str, renew: i64) {
+        if let Some(certificate) = self.names.get_mut(name).and_then(|standing| standing.certificate.as_mut()) {
+            certificate.renew = certificate.renew.min(renew);
+        }
+    }
+
     /// What a next process is to know.
     pub fn record(&self, now: Millis, wall: i64) -> OrderRecord {
         let seconds = |then: i64| wall + (then - on(now)) / 1000;

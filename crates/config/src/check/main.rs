@@ -138,12 +138,17 @@ fn tls(source: &mut SourceFile, proxy: &ProxyFile, base: &Path, acme: bool) -> V
         let first = (&file.cert_file, &file.key_file, span);
         let more = file.certificate.iter().map(|at| (&at.value.cert_file, &at.value.key_file, &at.span));
         let mut certificates = Vec::new();
+        let hint = match (acme, &file.acme) {
+            (true, Some(_)) => "write cert_file = \"shop.pem\" and key_file = \"shop.key\", or remove `acme = false`",
+            _ => {
+                "write cert_file = \"shop.pem\" and key_file = \"shop.key\", or add [acme] to get certificates from a CA"
+            }
+        };
         let acme = acme::is_for(file, acme);
         let has_files = file.cert_file.is_some() || file.key_file.is_some();
         let first = Some(first).filter(|_| has_files || !acme);
         for (cert, key, span) in first.into_iter().chain(more) {
             let (Some(cert), Some(key)) = (cert, key) else {
-                let hint = "write cert_file = \"shop.pem\" and key_file = \"shop.key\", or add [acme] to get certificates from a CA";
                 // The one that is there, or the table.
                 let place = cert.as_ref().or(key.as_ref()).map_or(span.clone(), |at| source.key_of(&at.span));
                 let at = if cert.is_none() && key.is_none() { span } else { &place };
