@@ -10,7 +10,7 @@ use ::cutover::serve;
 use config::acme::AcmeChallenge::{self, Http, TlsAlpn};
 use config::acme::{AcmeSettings, ExternalAccount};
 use config::notify::Secret;
-use config::{MainConfig, TlsListener};
+use config::{CertificateFiles, MainConfig, TlsListener};
 use judgement::rollout::ChangeKind;
 use judgement::time::Millis;
 use judgement::traffic::host::HostPattern;
@@ -266,6 +266,29 @@ fn a_name_that_clients_ask_for_is_ordered_only_if_it_is_allowed() {
         standings.iter().map(|(name, all)| (name.as_str(), all.on_demand)).collect::<Vec<_>>(),
         [("a.shops.test", true), ("own.test", false)]
     );
+}
+
+#[test]
+#[ignore = "needs pebble: .ci/setup installs it"]
+fn a_name_that_a_file_is_for_is_not_ordered() {
+    let terms = PebbleTerms::default();
+    let pebble = Pebble::start(&terms);
+    let brought = tls::Certificate::of(&["shop.test", "*.shop.test"]);
+    let house = House::with("weight = 0", "", |settings| {
+        let dir = settings.state.parent().unwrap().to_owned();
+        brought.write(&dir, "shop");
+        let names = ["shop.test", "www.shop.test", "other.test"];
+        let acme = pebble.settings(&dir, Some(&names), &[Http]);
+        with_acme(settings, &terms, acme);
+        settings.tls[0].certificates = vec![CertificateFiles { cert: dir.join("shop.pem"), key: dir.join("shop.key") }];
+    });
+    certified(&house, &pebble, "other.test");
+    for name in ["shop.test", "www.shop.test"] {
+        assert_eq!(tls::get(tls_address(&house), name, &tls::trusting(&[&brought], &[])).unwrap().body, "blue");
+    }
+    assert_eq!((orders(&house, "issued"), orders(&house, "failed")), (1, 0));
+    let first = tls::get(tls_address(&house), "nobody.test", &tls::trusting(&[&brought], &[])).unwrap_err();
+    assert!(first.contains("NotValidForName"), "an unknown name gets the first of the files: {first}");
 }
 
 #[test]

@@ -1,5 +1,6 @@
 //! Certificates from a CA: what the listeners and its client share.
 
+use std::collections::BTreeSet;
 use std::path::PathBuf;
 use std::sync::Arc;
 
@@ -9,7 +10,7 @@ use config::MainConfig;
 use memory::counters::Counters;
 use memory::snapshot::SnapshotReader;
 use relay::proxy::acme_board::{AcmeBoard, ChallengeAnswers};
-use relay::proxy::tls::{IssuedCertificates, has_file_for};
+use relay::proxy::tls::{IssuedCertificates, without_file};
 use sidecar::SidecarHandle;
 use tokio::sync::watch;
 
@@ -31,14 +32,18 @@ impl PreparedAcme {
         let (board, asked) = AcmeBoard::new(acme.on_demand.clone());
         let (board, (issued, changed)) = (Arc::new(board), watch::channel(0));
         let listeners: Vec<_> = settings.tls.iter().filter(|listener| listener.acme).cloned().collect();
-        let is_brought = move |name: &str| listeners.iter().all(|listener| has_file_for(listener, name));
+        let to_order = move |names: Vec<String>| {
+            let lacking: BTreeSet<String> =
+                listeners.iter().flat_map(|listener| without_file(listener, names.clone())).collect();
+            lacking.into_iter().collect()
+        };
         let keeper = CertificateKeeper::open(AcmeParts {
             settings: acme.clone(),
             board: board.clone(),
             asked,
             issued,
             published: published.clone(),
-            is_brought: Box::new(is_brought),
+            to_order: Box::new(to_order),
             sidecar: sidecar.clone(),
             counters: counters.clone(),
         });

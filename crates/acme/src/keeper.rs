@@ -46,8 +46,8 @@ pub struct AcmeParts {
     /// Told when a certificate is there.
     pub issued: watch::Sender<u64>,
     pub published: SnapshotReader,
-    /// Whether the operator brings the certificate of a name.
-    pub is_brought: Box<dyn Fn(&str) -> bool + Send>,
+    /// Those of the names, sorted, whose certificate no file of the operator has.
+    pub to_order: Box<dyn Fn(Vec<String>) -> Vec<String> + Send>,
     pub sidecar: SidecarHandle,
     pub counters: Arc<Counters>,
 }
@@ -164,8 +164,7 @@ impl CertificateKeeper {
         (self.generation, self.tidied) = (Some(snapshot.generation), now);
         let hosts = || snapshot.table.exact_hosts().filter(|host| config::check::acme::is_certifiable(host));
         let names = self.parts.settings.names.clone().unwrap_or_else(|| hosts().map(str::to_owned).collect());
-        self.wanted = names.into_iter().filter(|name| !(self.parts.is_brought)(name)).collect();
-        self.wanted.sort();
+        self.wanted = (self.parts.to_order)(names);
         for name in self.wanted.clone() {
             if !self.schedule.contains(&name) {
                 let outlook = self.outlook(&name);

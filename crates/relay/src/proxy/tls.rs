@@ -3,7 +3,7 @@
 //! The files are checked every second, and those of a CA's certificates when there is a new one. If certificate and key do not match, for example while they are being written,
 //! the last good pair stays in use. A handshake uses the configuration of the moment it began, so a reload breaks none.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
@@ -157,11 +157,15 @@ async fn another(issued: &mut Option<IssuedCertificates>) {
     }
 }
 
-/// Whether one of a listener's own files is for this name. A file that cannot be read is for none.
-pub fn has_file_for(listener: &TlsListener, name: &str) -> bool {
-    let parent = name.split_once('.').map(|(_, parent)| format!("*.{parent}"));
-    let mut names = listener.certificates.iter().filter_map(|files| pair(files).ok()).flat_map(|read| read.names);
-    names.any(|other| other == name || parent.as_ref() == Some(&other))
+/// Those of the names that none of a listener's own files is for. A file that cannot be read is for none.
+pub fn without_file(listener: &TlsListener, names: Vec<String>) -> Vec<String> {
+    let read = listener.certificates.iter().filter_map(|files| pair(files).ok());
+    let of_files: HashSet<String> = read.flat_map(|read| read.names).collect();
+    let has_file = |name: &String| {
+        let parent = name.split_once('.').map(|(_, parent)| format!("*.{parent}"));
+        of_files.contains(name) || parent.is_some_and(|parent| of_files.contains(&parent))
+    };
+    names.into_iter().filter(|name| !has_file(name)).collect()
 }
 
 /// The certificate of a file that has its key, too.
