@@ -111,7 +111,8 @@ impl Pebble {
         let (address, asked) = (listener.local_addr().unwrap(), Arc::new(AtomicU64::new(0)));
         let directory =
             tls::ask(self.directory, "localhost", "/dir", &tls::trusting(&[&self.authority.certificate], &[]));
-        let mut directory: serde_json::Value = serde_json::from_str(&directory.unwrap().body).unwrap();
+        let directory = directory.unwrap().body.replace("https://localhost/", &format!("https://{}/", self.directory));
+        let mut directory: serde_json::Value = serde_json::from_str(&directory).unwrap();
         directory["renewalInfo"] = format!("https://{address}/renewal-info").into();
         let until = judgement::time::rfc3339(end * 1000);
         let window = serde_json::json!({ "suggestedWindow": { "start": "1970-01-02T00:00:00Z", "end": until } });
