@@ -6,6 +6,7 @@ use crate::admin::api::{Api, json};
 use crate::admin::error::ApiError;
 use crate::admin::input::{Query, brief};
 use config::read::did_you_mean;
+use judgement::hex;
 use judgement::rollout::ChangeKind;
 use sidecar::journal;
 use wire;
@@ -54,9 +55,10 @@ pub fn wanted(query: &Query, kind: Option<ChangeKind>) -> Result<HistoryQuery, A
 /// # Errors
 /// The journal cannot be read.
 pub async fn page(api: &Api, HistoryQuery { query, evidence }: HistoryQuery) -> Result<Response, ApiError> {
-    let page = api.journal(move |reader| reader.page(&query)).await?;
+    let (page, newest) = api.journal(move |reader| Ok((reader.page(&query)?, reader.newest()?))).await?;
+    let newest = wire::NewestEntry { id: newest.id, hash: hex::text(&newest.hash) };
     let entries = page.entries.iter().map(|entry| wire::HistoryEntry::of(entry, evidence)).collect();
-    Ok(json(&wire::History { entries, next: page.next }, None))
+    Ok(json(&wire::History { entries, next: page.next, newest: Some(newest) }, None))
 }
 
 /// A point in time: RFC 3339, or milliseconds since 1970.

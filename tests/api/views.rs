@@ -1,6 +1,7 @@
 //! What is shown: status, traffic, health, history, the report, snapshots.
 
 use serde_json::{Value, json};
+use sidecar::journal::JournalReader;
 
 use super::{DEPLOYMENT, Desk, ROLLBACK, house};
 use crate::support::house::House;
@@ -70,6 +71,8 @@ fn the_history_is_read_in_pages_and_by_what_is_looked_for() {
     };
     let second = history(&format!("limit=10&kind=shift&before={}", first["next"]));
     assert_eq!((ids(&first).len(), ids(&second).len(), &second["next"]), (3, 4, &Value::Null));
+    let newest = JournalReader::open(&house.settings.state).unwrap().newest().unwrap();
+    assert_eq!(second["newest"], json!({ "id": newest.id, "hash": judgement::hex::text(&newest.hash) }));
     let entry = &first["entries"][0];
     assert_eq!((&entry["weight_before"], &entry["weight_after"]), (&6.0.into(), &7.0.into()), "{entry}");
     assert!(entry["at"].as_str().unwrap().ends_with('Z') && entry["at_ms"].is_u64());

@@ -12,6 +12,17 @@ pub struct History {
     pub entries: Vec<HistoryEntry>,
     /// The `before` parameter for the next page; `null` if there is none.
     pub next: Option<u64>,
+    /// The newest entry that is written, whatever was asked for: who keeps this elsewhere finds out if it is cut off.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub newest: Option<NewestEntry>,
+}
+
+/// An entry by its number and its hash, which depends on every entry before it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct NewestEntry {
+    pub id: u64,
+    /// SHA-256, in 64 hexadecimal digits.
+    pub hash: String,
 }
 
 /// One journal entry.

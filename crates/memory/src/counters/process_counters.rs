@@ -25,6 +25,9 @@ pub struct ProcessCounters {
     /// Orders to a CA, by what came of them.
     pub acme_issued: AtomicU64,
     pub acme_failed: AtomicU64,
+    /// Connections to the admin API that found no place, and those that gave their place away.
+    pub admin_refused: AtomicU64,
+    pub admin_ended: AtomicU64,
     pub sidecar_panics: AtomicU64,
     /// When the sidecar last finished a round, in milliseconds on the monotonic clock.
     pub sidecar_seen: AtomicU64,
