@@ -62,6 +62,7 @@ pub fn collect(counters: &Counters, snapshot: &RoutingSnapshot) -> Vec<Family> {
     families.extend(notices::of_notices(counters));
     families.extend(health::of_health(counters));
     families.extend(suites::of_suites(counters));
+    families.extend(of_acme(counters));
     families.extend(mirror::of_mirror(counters));
     families.extend(of_process(&counters.process, snapshot));
     // What left the file ends: a dashboard would show its last values for ever. If it comes back it goes on counting.
@@ -197,6 +198,26 @@ fn of_services(counters: &Counters, snapshot: &RoutingSnapshot) -> Vec<Family> {
         rollbacks.count(&[&service, &reason], count);
     }
     vec![weight, active, held, endpoints, rollbacks, certificates]
+}
+
+fn of_acme(counters: &Counters) -> [Family; 2] {
+    let mut orders = Family::counter("acme_orders_total", "Orders for certificates, by result.", &["result"]);
+    for (result, value) in [("issued", &counters.process.acme_issued), ("failed", &counters.process.acme_failed)] {
+        orders.count(&[result], read(value));
+    }
+    let mut names = Family::gauge(
+        "acme_names",
+        "Names that certificates are ordered for: those with a valid one, those without, and those whose last order failed.",
+        &["state"],
+    );
+    let standings = counters.certificate_standings();
+    let now = (clock::wall_millis() / 1000) as i64;
+    let valid = standings.values().filter(|standing| standing.end.is_some_and(|end| end > now)).count();
+    let failing = standings.values().filter(|standing| standing.failures > 0).count();
+    for (state, value) in [("valid", valid), ("missing", standings.len() - valid), ("failing", failing)] {
+        names.set(&[state], value as f64);
+    }
+    [orders, names]
 }
 
 fn of_process(process: &ProcessCounters, snapshot: &RoutingSnapshot) -> Vec<Family> {

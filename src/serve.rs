@@ -1,5 +1,6 @@
 //! Assembly: from the configuration to running parts, and shutdown.
 
+mod acme;
 mod candidate_checks;
 mod figure_answers;
 mod file_changes;
@@ -31,6 +32,7 @@ use crate::admin::changes::Changes;
 use crate::admin::tokens::{self, Keyring, LocalToken};
 use crate::mirror::{self, AS_BUILT, MirrorBoard};
 use crate::runs::Runs;
+use crate::serve::acme::PreparedAcme;
 use crate::serve::candidate_checks::PreflightContext;
 use crate::serve::file_changes::LoadedFile;
 use crate::serve::main_reload::ReloadBase;
@@ -40,6 +42,7 @@ use crate::upgrade::{
     EarlierProcesses, HeldSocket, OpenSockets, Predecessor, SocketPurpose, Successor, UpgradeError, UpgradeOrder,
     start_successor,
 };
+use ::acme::AcmeThread;
 use config::watch::{FileStamps, FileWatch};
 use config::{self, MainConfig, OwnListeners, RoutingConfig, RoutingContext, TlsListener};
 use health::{self, HealthBoard};
@@ -51,14 +54,16 @@ use notify::{self, Notifier};
 use relay::access;
 use relay::origin::OriginResolver;
 use relay::proxy::Proxy;
+use relay::proxy::acme_board::ChallengeAnswers;
 use relay::proxy::connection_limits::ConnectionLimits;
 use relay::proxy::descriptors::DescriptorBudget;
 use relay::proxy::listen::{
-    ListenerContext, ShutdownSignal, WorkerGeneration, WorkerListener, WorkerThread, bind, bind_more, start_worker,
+    ListenerContext, ListenerTls, ShutdownSignal, WorkerGeneration, WorkerListener, WorkerThread, bind, bind_more,
+    start_worker,
 };
 use relay::proxy::mirror::CopyQueue;
 use relay::proxy::request_limits::RequestLimits;
-use relay::proxy::tls::{CertificateWatcher, CurrentTls};
+use relay::proxy::tls::CertificateWatcher;
 use sidecar::journal::{Journal, NamedSnapshots};
 use sidecar::{Sidecar, SidecarHandle};
 
@@ -103,6 +108,8 @@ pub struct Running {
     pub settings: MainConfig,
     /// What a changed main file builds on.
     base: ReloadBase,
+    /// Ends with the first sign of a shutdown: another process may order then.
+    acme: Option<AcmeThread>,
 }
 
 /// Starts everything. Nothing listens before the state is restored and the routing file is in force.
@@ -158,7 +165,7 @@ pub fn start_with(
     api.keep(&runtime);
     let admin_listener = listen_for_admin(runtime.handle(), admin, settings, api.clone(), keyring)?;
     let parts = (&published, &counters, &sidecar);
-    let StartedFront { workers, keepers, replaced, end } =
+    let StartedFront { workers, keepers, replaced, end, acme } =
         StartedFront::start(settings, of_workers, (access.as_ref(), copies.as_ref()), parts, &runtime)?;
     Ok(Running {
         settings: settings.clone(),
@@ -184,6 +191,7 @@ pub fn start_with(
         runtimes: vec![validation, runtime],
         held: Arc::new(held),
         admin_listener,
+        acme,
         earlier: EarlierProcesses::default(),
     })
 }
@@ -476,9 +484,11 @@ fn shared(
 /// What clients meet, as the main file has it.
 struct Front<'a> {
     settings: &'a MainConfig,
-    certificates: &'a [CurrentTls],
+    certificates: &'a [ListenerTls],
     access: Option<&'a access::AccessLogger>,
     copies: Option<&'a CopyQueue>,
+    /// What a CA may ask for.
+    challenges: Option<ChallengeAnswers>,
 }
 
 impl Front<'_> {
@@ -496,7 +506,8 @@ impl Front<'_> {
             let (counters, sidecar) = (counters.clone(), sidecar.clone());
             let proxy = Proxy::new(Shard(at), published.clone(), counters, sidecar, self.settings)
                 .with_access_log(self.access.cloned())
-                .with_mirror(self.copies.cloned());
+                .with_mirror(self.copies.cloned())
+                .with_challenges(self.challenges.clone());
             WorkerGeneration { proxy, listeners: plain.chain(tls).collect(), shared: shared.clone() }
         };
         sockets.into_iter().enumerate().map(of).collect()
@@ -510,6 +521,7 @@ struct StartedFront {
     keepers: Vec<AbortHandle>,
     replaced: watch::Sender<bool>,
     end: watch::Sender<ShutdownSignal>,
+    acme: Option<AcmeThread>,
 }
 
 impl StartedFront {
@@ -522,13 +534,16 @@ impl StartedFront {
     ) -> anyhow::Result<StartedFront> {
         let (_, counters, _) = parts;
         let (end, ending) = watch::channel(ShutdownSignal::NotYet);
-        let (certificates, currents) = certificates(settings, counters)?;
-        let front = Front { settings, certificates: &currents, access, copies };
+        let acme = PreparedAcme::open(settings, parts)?;
+        let (certificates, currents) = certificates(settings, acme.as_ref(), counters)?;
+        let challenges = acme::challenges(settings, acme.as_ref());
+        let front = Front { settings, certificates: &currents, access, copies, challenges };
         let (shared, replaced, has_room) = shared(settings, counters, ending);
         let workers = start_workers(front.generations(sockets, parts, &shared))?;
         let keepers = certificates.into_iter().map(|watcher| runtime.spawn(watcher.keep()).abort_handle()).collect();
         raise(&counters.process.ready, has_room);
-        Ok(StartedFront { workers, keepers, replaced, end })
+        let acme = acme.map(PreparedAcme::start).transpose()?;
+        Ok(StartedFront { workers, keepers, replaced, end, acme })
     }
 }
 
@@ -540,10 +555,13 @@ fn start_workers(generations: Vec<WorkerGeneration>) -> anyhow::Result<Vec<Worke
 /// The certificates of the TLS listeners, and what reloads them from their files.
 fn certificates(
     settings: &MainConfig,
+    acme: Option<&PreparedAcme>,
     counters: &Arc<Counters>,
-) -> anyhow::Result<(Vec<CertificateWatcher>, Vec<CurrentTls>)> {
+) -> anyhow::Result<(Vec<CertificateWatcher>, Vec<ListenerTls>)> {
     let open = |listener: &TlsListener| {
-        CertificateWatcher::open(listener, counters.clone())
+        let (board, issued) = acme.filter(|_| listener.acme).map(PreparedAcme::for_listener).unzip();
+        CertificateWatcher::open(listener, issued, counters.clone())
+            .map(|(watcher, current)| (watcher, ListenerTls { current, board }))
             .map_err(|why| anyhow::anyhow!("cannot listen with TLS on {}: {why}", listener.listen))
     };
     settings.tls.iter().map(open).collect()
@@ -591,7 +609,7 @@ fn listen_for_admin(
 ) -> anyhow::Result<AdminListener> {
     let address = socket.local_addr()?;
     let tls = settings.admin_access.tls.as_ref().map(|listener| {
-        CertificateWatcher::open(listener, api.counters.clone())
+        CertificateWatcher::open(listener, None, api.counters.clone())
             .map_err(|why| anyhow::anyhow!("cannot listen with TLS on {address} for the admin API: {why}"))
     });
     let (keeper, tls) = tls.transpose()?.unzip();
@@ -645,6 +663,7 @@ impl Running {
 impl Drop for Running {
     fn drop(&mut self) {
         raise(&self.counters.process.draining, true);
+        drop(self.acme.take());
         if !self.workers.is_empty() {
             self.end.send_replace(ShutdownSignal::Now);
             for worker in self.workers.drain(..) {

@@ -306,7 +306,7 @@ fn with_tls_tokens_travel_under_it_and_nothing_else_is_answered() {
         certificate.write(&dir, "admin");
         let files = CertificateFiles { cert: dir.join("admin.pem"), key: dir.join("admin.key") };
         let listen = settings.admin;
-        settings.admin_access.tls = Some(TlsListener { listen, http2: false, certificates: vec![files] });
+        settings.admin_access.tls = Some(TlsListener { listen, http2: false, certificates: vec![files], acme: false });
     });
     let address = house.running.admin;
     let mut stream = tls::connect(address, "localhost", &trusting(&[&certificate], &["http/1.1"])).unwrap();

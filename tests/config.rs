@@ -257,12 +257,17 @@ fn every_key_of_both_files_is_shown_in_a_file_that_is_taken() {
         ("slack.url", "https://hooks.slack.com/services/T000/B000/XXXX"),
         ("pagerduty.key", "0123456789abcdef0123456789abcdef"),
         ("mail.password", "correct horse"),
+        ("eab.key", "zWNDZM6eQGHWpSRTPal5eIUYFTu7EajVIoguysqZ9wG44nMEtx3MUAsUDkMTQ12W"),
+        ("ca.pem", &crate::support::tls::Certificate::of(&["ca.test"]).pem),
     ] {
         std::fs::write(dir.path().join(name), secret).unwrap();
     }
     let settings = config::load_main(&dir.path().join("cutover.toml")).unwrap();
     assert_eq!(settings.notify.len(), 4);
     assert_eq!(settings.tls[0].certificates.len(), 2);
+    assert_eq!(settings.tls.iter().map(|listener| listener.acme).collect::<Vec<_>>(), [false, true]);
+    let folder_of_ca = settings.acme.unwrap().folder;
+    assert!(folder_of_ca.ends_with("cutover.db.acme/acme-v02.api.letsencrypt.org-directory"), "{folder_of_ca:?}");
     assert_eq!(settings.limits, config::ClientLimits::default(), "what it shows are the defaults");
     let shown = |file: &str, schema: serde_json::Value| {
         let text = std::fs::read_to_string(folder.join(file)).unwrap();

@@ -47,6 +47,7 @@ fn twenty_drains_under_load_lose_no_request_over_three_protocols() {
                 cert: house.dir.path().join("shop.pem"),
                 key: house.dir.path().join("shop.key"),
             }],
+            acme: false,
         }];
         serve::start(&settings).unwrap()
     };

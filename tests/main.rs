@@ -9,6 +9,7 @@
 extern crate http1 as cutover_http1;
 
 mod access;
+mod acme;
 mod alerts;
 mod api;
 mod auth;

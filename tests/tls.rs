@@ -38,7 +38,8 @@ pub fn house(first: &Certificate, more: &[(&str, &Certificate)], limits: ClientL
             key: dir.join(format!("{name}.key")),
         };
         let certificates = std::iter::once("first").chain(more.iter().map(|(name, _)| *name)).map(files).collect();
-        settings.tls = vec![TlsListener { listen: "127.0.0.1:0".parse().unwrap(), http2: true, certificates }];
+        settings.tls =
+            vec![TlsListener { listen: "127.0.0.1:0".parse().unwrap(), http2: true, certificates, acme: false }];
         settings.limits = ClientLimits { connections_per_address: 0, ..limits };
     })
 }
@@ -122,7 +123,8 @@ fn files_that_are_no_certificate_are_refused_at_the_start() {
         let mut settings = crate::support::house::settings(dir.path());
         let certificates =
             vec![CertificateFiles { cert: dir.path().join("first.pem"), key: dir.path().join("first.key") }];
-        settings.tls = vec![TlsListener { listen: "127.0.0.1:0".parse().unwrap(), http2: true, certificates }];
+        settings.tls =
+            vec![TlsListener { listen: "127.0.0.1:0".parse().unwrap(), http2: true, certificates, acme: false }];
         let refused = cutover::serve::start(&settings).unwrap_err().to_string();
         assert!(refused.contains(words) && refused.contains("cannot listen with TLS"), "{refused}");
     }

@@ -17,9 +17,10 @@ use crate::admin::input::{self, query, requested, why};
 use crate::admin::verb::Verb;
 use crate::admin::{earlier_version, history, mirror, overlay, plan, traffic};
 use judgement::rollout::{DeployRequest, OperatorAction};
-use judgement::time::Millis;
+use judgement::time::{Millis, rfc3339};
 use judgement::traffic::split::RequestHold;
 use memory::clock;
+use memory::counters::CertificateStanding;
 use wire::{ActionBody, DEPLOYMENT, DeploymentPost, DeploymentPut};
 
 pub fn routes() -> Router<Api> {
@@ -50,7 +51,8 @@ async fn show(
                 return Ok((StatusCode::NOT_MODIFIED, [(header::ETAG, etag(generation))]).into_response());
             }
             let services = traffic::services(&api, views);
-            Ok(json(&wire::Status { generation, services }, Some(generation)))
+            let certificates = certificates(&api);
+            Ok(json(&wire::Status { generation, services, certificates }, Some(generation)))
         }
     }
 }
@@ -213,6 +215,15 @@ async fn remove(
     let call = Call::new(&caller, verb, (&headers, api.generation()), &Value::from(text.as_deref()))?;
     let call = call.because(why(query.text("reason").map(str::to_owned), None)?);
     overlay::apply(&api, call, query.text("service"), change).await
+}
+
+fn certificates(api: &Api) -> Vec<wire::OrderedCertificate> {
+    let standings = api.counters.certificate_standings().into_iter();
+    let of = |(name, CertificateStanding { end, failures, error, on_demand }): (String, CertificateStanding)| {
+        let until_ms = end.map(|end| end.max(0) as u64 * 1000);
+        wire::OrderedCertificate { name, until_ms, until: until_ms.map(rfc3339), failures, error, on_demand }
+    };
+    standings.map(of).collect()
 }
 
 #[cfg(test)]

@@ -8,11 +8,15 @@ use serde::Serialize;
 use crate::cli::output::say;
 use crate::cli::{Exit, Output, log};
 use crate::mirror::AS_BUILT;
+use acme::CertificateStore;
 #[cfg(feature = "validation")]
 use config::ConfigError;
+use config::check::acme::is_certifiable;
 use config::file::schema;
 use config::read::{self, FileProblem, ProblemSeverity};
 use config::{self, MainConfig, RoutingContext, SuiteFolder};
+use judgement::time::rfc3339;
+use judgement::traffic::host::HostPattern;
 #[cfg(feature = "validation")]
 use validation::all_suites;
 
@@ -53,9 +57,19 @@ struct Report<'a> {
     /// The services that are counted, but not known without their secrets.
     #[serde(skip_serializing_if = "<[String]>::is_empty")]
     unchecked: &'a [String],
+    /// The names that a CA is asked for.
+    #[serde(skip_serializing_if = "<[NamedCertificate]>::is_empty")]
+    certificates: &'a [NamedCertificate],
     problems: &'a [FileProblem],
     #[serde(skip_serializing_if = "<[FileProblem]>::is_empty")]
     warnings: &'a [FileProblem],
+}
+
+/// A name that `[acme]` is to get a certificate for, and until when the one that is there is valid.
+#[derive(Debug, Serialize)]
+struct NamedCertificate {
+    name: String,
+    until: Option<String>,
 }
 
 /// The contents of the files, and what is wrong with them.
@@ -64,6 +78,7 @@ struct Findings {
     services: usize,
     suites: usize,
     unchecked: Vec<String>,
+    certificates: Vec<NamedCertificate>,
     problems: Vec<FileProblem>,
     warnings: Vec<FileProblem>,
 }
@@ -88,11 +103,12 @@ pub fn run(args: &CheckArgs) -> anyhow::Result<Exit> {
         }
         None => findings.all(&args.config.config),
     }
-    let Findings { services, suites, unchecked, problems, warnings } = &findings;
+    let Findings { services, suites, unchecked, certificates, problems, warnings } = &findings;
     let ok = problems.is_empty();
     match args.format {
         Output::Json => {
-            let report = Report { ok, services: *services, suites: *suites, unchecked, problems, warnings };
+            let report =
+                Report { ok, services: *services, suites: *suites, unchecked, certificates, problems, warnings };
             crate::cli::output::json(&report)?;
         }
         Output::Text => findings.print()?,
@@ -111,7 +127,9 @@ impl Findings {
         self.warnings.extend(main.warnings.iter().cloned());
         let listeners = main.listeners();
         let context = RoutingContext { listeners: Some(&listeners), suites: suites.as_ref(), ..AS_BUILT };
-        let services = self.routing(&main.routing, &context);
+        let mut hosts = Vec::new();
+        let services = self.routing_with_hosts(&main.routing, &context, &mut hosts);
+        self.certificates(&main, hosts);
         if let (Some(services), Some(folder)) = (services, &suites) {
             self.services_of_suites(folder, &services);
         }
@@ -159,10 +177,35 @@ impl Findings {
         }
     }
 
-    /// The names of the services, if the file can be taken.
+    /// What is in the folder of the certificates, which need not be there.
+    fn certificates(&mut self, main: &MainConfig, hosts: Vec<HostPattern>) {
+        let Some(acme) = &main.acme else { return };
+        let of_hosts = hosts.into_iter().filter_map(|host| match host {
+            HostPattern::Exact(name) if is_certifiable(&name) => Some(name),
+            HostPattern::Exact(_) | HostPattern::Under(_) => None,
+        });
+        let store = CertificateStore::at(&acme.folder);
+        let names = acme.names.clone().unwrap_or_else(|| of_hosts.collect());
+        self.certificates.extend(names.into_iter().map(|name| {
+            let until = store.certificate(&name).map(|read| rfc3339(read.end.max(0) as u64 * 1000));
+            NamedCertificate { name, until }
+        }));
+    }
+
     fn routing(&mut self, path: &Path, context: &RoutingContext<'_>) -> Option<Vec<String>> {
+        self.routing_with_hosts(path, context, &mut Vec::new())
+    }
+
+    /// The names of the services, and their hosts, if the file can be taken.
+    fn routing_with_hosts(
+        &mut self,
+        path: &Path,
+        context: &RoutingContext<'_>,
+        hosts: &mut Vec<HostPattern>,
+    ) -> Option<Vec<String>> {
         match config::load_routing(path, context) {
             Ok(routing) => {
+                hosts.extend(routing.services.iter().flat_map(|service| service.traffic.hosts.iter().cloned()));
                 let checked = routing.services.into_iter().map(|service| service.traffic.name);
                 let names: Vec<String> = checked.chain(routing.unchecked.iter().cloned()).collect();
                 self.services = names.len();
@@ -196,6 +239,12 @@ impl Findings {
         }
         parts.extend((!self.warnings.is_empty()).then(|| many(self.warnings.len(), "warning")));
         say!("{}", parts.join(", "));
+        for NamedCertificate { name, until } in &self.certificates {
+            match until {
+                Some(until) => say!("certificate of {name}: valid until {until}"),
+                None => say!("certificate of {name}: none yet, the CA is asked for it at the start"),
+            }
+        }
         if !self.unchecked.is_empty() && self.problems.is_empty() {
             say!("without their secrets, not all of these could be checked: {}", self.unchecked.join(", "));
         }

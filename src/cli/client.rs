@@ -232,7 +232,7 @@ impl AdminClient {
     /// The status of one service.
     pub fn service(&self, name: Option<&str>) -> Result<(u64, Service), CallError> {
         let query: Vec<(&str, &str)> = name.iter().map(|name| ("service", *name)).collect();
-        let Status { generation, services } = self.get(DEPLOYMENT, &query)?;
+        let Status { generation, services, .. } = self.get(DEPLOYMENT, &query)?;
         let names: Vec<&str> = services.iter().map(|service| service.service.as_str()).collect();
         let names = names.join(", ");
         let mut services = services.into_iter();

@@ -13,7 +13,8 @@ use judgement::printable::visible_json;
 use judgement::rollout::release::RolloutPhase;
 use judgement::rollout::view::GuardView;
 use judgement::time::Millis;
-use wire::{DEPLOYMENT, GateSummary, HealthReport, Service, ServiceHealth, Status};
+use memory::clock;
+use wire::{DEPLOYMENT, GateSummary, HealthReport, OrderedCertificate, Service, ServiceHealth, Status};
 
 #[derive(Debug, clap::Args)]
 pub struct StatusArgs {
@@ -25,6 +26,9 @@ pub struct StatusArgs {
 }
 
 const AGAIN: Duration = Duration::from_secs(1);
+
+/// Of a thousand names, those with problems are worth reading.
+const SHOWN_CERTIFICATES: usize = 10;
 
 const COLUMNS: [TableColumn; 10] = [
     ("SERVICE", 0),
@@ -96,8 +100,37 @@ fn show(status: &Status, health: &[ServiceHealth], terminal: Terminal) -> String
         let own = health.iter().filter(|health| health.service == service.service);
         notes.extend(remarks(service).into_iter().chain(own.flat_map(failing)));
     }
+    notes.extend(certificates(&status.certificates, clock::wall_millis()));
     let notes = notes.into_iter().map(|(tone, note)| terminal.tell(tone, &note, 2));
     std::iter::once(table.render(terminal)).chain(notes).collect::<Vec<_>>().join("\n")
+}
+
+/// What is known about each name's certificate, problems first. `now`: in milliseconds since 1970.
+fn certificates(all: &[OrderedCertificate], now: u64) -> Vec<(Tone, String)> {
+    let mut notes: Vec<(Tone, String)> = all.iter().map(|certificate| in_words(certificate, now)).collect();
+    notes.sort_by_key(|(tone, _)| !matches!(tone, Tone::Bad | Tone::Warning));
+    let more = notes.len().saturating_sub(SHOWN_CERTIFICATES);
+    notes.truncate(SHOWN_CERTIFICATES);
+    notes.extend((more > 0).then(|| (Tone::Plain, format!("certificates: {more} more, see --output json"))));
+    notes
+}
+
+fn in_words(certificate: &OrderedCertificate, now: u64) -> (Tone, String) {
+    let OrderedCertificate { name, until_ms, until, failures, error, .. } = certificate;
+    let is_valid = until_ms.is_some_and(|until| until > now);
+    let state = match until {
+        Some(until) if is_valid => format!("valid until {until}"),
+        Some(until) => format!("expired on {until}"),
+        None => "none yet".to_owned(),
+    };
+    match error {
+        Some(error) => {
+            let tone = if is_valid { Tone::Warning } else { Tone::Bad };
+            (tone, format!("certificate of {name}: {state}; {failures} failed orders: {error}"))
+        }
+        None if until.is_some() && !is_valid => (Tone::Bad, format!("certificate of {name}: {state}")),
+        None => (Tone::Plain, format!("certificate of {name}: {state}")),
+    }
 }
 
 fn row(service: &Service) -> Vec<(Tone, String)> {

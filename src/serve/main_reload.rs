@@ -1,6 +1,7 @@
 //! A changed main file: what it changes is built beside what is there, and then takes its place. If anything cannot be built,
 //! nothing has changed.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use parking_lot::Mutex;
@@ -11,6 +12,7 @@ use tokio::task::AbortHandle;
 use crate::admin::api::Api;
 use crate::admin::tokens;
 use crate::mirror::AS_BUILT;
+use crate::serve::acme::{self, PreparedAcme};
 use crate::serve::{
     Front, Running, Sockets, certificates, listen_for_admin, number_of_workers, open_access_log, reload, shared,
 };
@@ -20,8 +22,9 @@ use judgement::rollout::{AnnouncementLevel, AuditRemark, ChangeKind, Component};
 use memory::counters::{count, raise};
 use notify::Notifier;
 use relay::access::{AccessLogWriter, AccessLogger};
+use relay::proxy::listen::ListenerTls;
 use relay::proxy::mirror::CopyQueue;
-use relay::proxy::tls::{CertificateWatcher, CurrentTls};
+use relay::proxy::tls::CertificateWatcher;
 
 /// What a changed main file builds on.
 #[derive(Debug)]
@@ -40,9 +43,11 @@ pub(super) struct ReloadBase {
 type Setting = (&'static str, fn(&MainConfig, &MainConfig) -> bool);
 
 /// What clients meet.
-const FRONT: [Setting; 9] = [
+const FRONT: [Setting; 11] = [
     ("proxy.listen", |a, b| a.listen == b.listen),
     ("[[proxy.tls]]", |a, b| a.tls == b.tls),
+    ("[acme]", |a, b| a.acme == b.acme),
+    ("proxy.acme_challenges", |a, b| a.acme_challenges == b.acme_challenges),
     ("proxy.redirect_to_https", |a, b| a.redirect_to_https == b.redirect_to_https),
     ("proxy.http2", |a, b| a.plain_http2 == b.plain_http2),
     ("[proxy.limits]", |a, b| a.limits == b.limits),
@@ -86,7 +91,8 @@ enum AccessChange {
 struct NewFront {
     sockets: Sockets,
     certificates: Vec<CertificateWatcher>,
-    currents: Vec<CurrentTls>,
+    currents: Vec<ListenerTls>,
+    acme: Option<PreparedAcme>,
     access: AccessChange,
 }
 
@@ -159,12 +165,13 @@ impl Running {
         let mut open = OpenSockets::default();
         self.held.iter().try_for_each(|held| held.lend(&mut open))?;
         let sockets = Sockets::open(new, number_of_workers(new), open)?;
-        let (certificates, currents) = certificates(new, &self.counters)?;
+        let acme = PreparedAcme::open(new, (&self.published, &self.counters, &self.sidecar))?;
+        let (certificates, currents) = certificates(new, acme.as_ref(), &self.counters)?;
         let access = match new.access_log == self.settings.access_log {
             true => AccessChange::Same,
             false => AccessChange::Other(open_access_log(new, &self.counters)?),
         };
-        Ok(Some(NewFront { sockets, certificates, currents, access }))
+        Ok(Some(NewFront { sockets, certificates, currents, acme, access }))
     }
 
     /// Listens for the admin API with the new tokens, and ends what came with the old ones.
@@ -190,7 +197,9 @@ impl Running {
     }
 
     fn put_in_front(&mut self, new: &MainConfig, built: NewFront) {
-        let NewFront { sockets, certificates, currents, access } = built;
+        let NewFront { sockets, certificates, currents, acme, access } = built;
+        // An order that is under way is given up: the next one begins anew, by the new file.
+        drop(self.acme.take());
         *self.base.own_listeners.lock() = sockets.listeners();
         let Sockets { of_workers, addresses, tls_addresses, held, .. } = sockets;
         if let AccessChange::Other(other) = access {
@@ -200,7 +209,8 @@ impl Running {
         }
         let (shared, replaced, has_room) = shared(new, &self.counters, self.end.subscribe());
         let (access, copies) = (self.access.as_ref(), self.base.copies.as_ref());
-        let front = Front { settings: new, certificates: &currents, access, copies };
+        let challenges = acme::challenges(new, acme.as_ref());
+        let front = Front { settings: new, certificates: &currents, access, copies, challenges };
         let parts = (&self.published, &self.counters, &self.sidecar);
         for (worker, generation) in self.workers.iter().zip(front.generations(of_workers, parts, &shared)) {
             worker.go_on_with(generation);
@@ -214,6 +224,13 @@ impl Running {
             self.base.keepers.extend(keepers);
         }
         raise(&self.counters.process.ready, has_room);
+        if acme.is_none() {
+            self.counters.set_certificate_standings(BTreeMap::new());
+        }
+        match acme.map(PreparedAcme::start).transpose() {
+            Ok(acme) => self.acme = acme,
+            Err(error) => tracing::error!(error = format!("{error:#}"), "no certificates are ordered"),
+        }
     }
 
     /// Sends notices to the new receivers, and what waits for the old ones to those.

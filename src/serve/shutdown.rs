@@ -20,6 +20,7 @@ impl Running {
     pub fn drain(mut self, drain: DrainSettings) {
         // Otherwise connections would go on to wait in queues that nobody looks at.
         self.held = Arc::default();
+        drop(self.acme.take());
         raise(&self.counters.process.draining, true);
         if self.runs.close() {
             // The listeners stay open for teardowns that go through them, and clients keep half of the time.
@@ -42,6 +43,7 @@ impl Running {
     /// its client to connect again, and tunnels go on until `patience` is over. Validation runs are cancelled and torn down.
     pub fn leave(mut self, successor: Successor, patience: Millis) {
         self.held = Arc::default();
+        drop(self.acme.take());
         self.admin_listener.leave();
         raise(&self.counters.process.draining, true);
         self.end.send_replace(ShutdownSignal::HandedOver { patience });

@@ -43,6 +43,8 @@ pub fn settings(dir: &std::path::Path) -> MainConfig {
         routing: dir.join("routing.toml"),
         listen: vec![any],
         tls: vec![],
+        acme: None,
+        acme_challenges: None,
         plain_http2: true,
         redirect_to_https: None,
         limits: ClientLimits { connections_per_address: 0, ..ClientLimits::default() },

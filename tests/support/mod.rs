@@ -7,6 +7,7 @@ pub mod h2_client;
 pub mod house;
 pub mod modules;
 pub mod origin;
+pub mod pebble;
 pub mod raw_origin;
 pub mod rust;
 pub mod servers;

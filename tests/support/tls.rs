@@ -110,8 +110,13 @@ pub fn connect(
 
 /// One GET over TLS, on a connection of its own.
 pub fn get(address: SocketAddr, name: &str, config: &Arc<ClientConfig>) -> Result<Answer, String> {
+    ask(address, name, "/", config)
+}
+
+/// The same for another path.
+pub fn ask(address: SocketAddr, name: &str, path: &str, config: &Arc<ClientConfig>) -> Result<Answer, String> {
     let mut stream = connect(address, name, config)?;
-    let request = format!("GET / HTTP/1.1\r\nHost: {name}\r\nConnection: close\r\n\r\n");
+    let request = format!("GET {path} HTTP/1.1\r\nHost: {name}\r\nConnection: close\r\n\r\n");
     stream.write_all(request.as_bytes()).map_err(|e| e.to_string())?;
     let mut bytes = Vec::new();
     match stream.read_to_end(&mut bytes) {

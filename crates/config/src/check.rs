@@ -2,6 +2,7 @@
 //! place and a hint.
 
 mod access;
+pub mod acme;
 mod admin;
 mod edits;
 mod failures;

@@ -2,6 +2,7 @@
 //! that make no sense are found by [`super::check`]. The JSON Schemas for editors and the configuration page of the
 //! book are derived from these types, so every key states its meaning, default and unit.
 
+mod acme;
 mod edits;
 mod gate;
 mod health;
@@ -22,6 +23,7 @@ use std::collections::BTreeMap;
 use schemars::JsonSchema;
 use serde::Deserialize;
 
+pub use acme::{AcmeFile, EabFile, OnDemandFile};
 pub use edits::EditsFile;
 pub use gate::GateFile;
 pub use health::{HealthAction, HealthFile, HttpFile, ProbeMethod, RedisFile, SqlFile};

@@ -7,6 +7,7 @@
 #![cfg_attr(test, allow(clippy::unwrap_used, clippy::expect_used, clippy::indexing_slicing, clippy::panic))]
 
 pub mod access;
+pub mod acme;
 pub mod admin;
 pub mod allowed;
 pub mod check;
@@ -49,6 +50,10 @@ pub struct MainConfig {
     pub routing: PathBuf,
     pub listen: Vec<SocketAddr>,
     pub tls: Vec<TlsListener>,
+    /// Where certificates come from that no file has.
+    pub acme: Option<acme::AcmeSettings>,
+    /// A folder with other programs' answers to a CA.
+    pub acme_challenges: Option<PathBuf>,
     /// The port that plain listeners redirect to.
     pub redirect_to_https: Option<u16>,
     /// Plain listeners take HTTP/2 from clients that begin with it.
@@ -116,8 +121,10 @@ impl Default for JournalRetention {
 pub struct TlsListener {
     pub listen: SocketAddr,
     pub http2: bool,
-    /// At least one. The first is for clients that ask for no name, or an unknown one.
+    /// The first is for clients that ask for no name, or an unknown one. None only if there are those of a CA.
     pub certificates: Vec<CertificateFiles>,
+    /// It has the certificates of `[acme]` too.
+    pub acme: bool,
 }
 
 /// A certificate with its chain, and its private key, in PEM.

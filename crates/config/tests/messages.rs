@@ -418,6 +418,21 @@ fn main_files() -> Vec<(&'static str, &'static str)> {
         ("a journal in a folder that is not there", "[state]\npath = \"nodir/cutover.db\""),
         ("a journal that is a folder", "[state]\npath = \"empty\""),
         ("a TLS listener as a table", "[proxy.tls]\nlisten = \"0.0.0.0:8443\""),
+        ("a CA that nobody has certificates from", "[acme]\nemail = \"ops\""),
+        ("certificates of a CA without a CA", "[[proxy.tls]]\nlisten = \"0.0.0.0:8443\"\nacme = true"),
+        ("neither a certificate nor a CA", "[[proxy.tls]]\nlisten = \"0.0.0.0:8443\""),
+        (
+            "certificates of a CA, and none of them",
+            "[acme]\n[[proxy.tls]]\nlisten = \"0.0.0.0:8443\"\nacme = false\n[[proxy.tls]]\nlisten = \"0.0.0.0:8444\"",
+        ),
+        (
+            "a CA with everything wrong",
+            "[acme]\nemail = \"@ops\"\ndirectory = \"http://ca.test/dir\"\ndirectory_ca_file = \"routing.toml\"\nnames = [\"*.shop.test\", \"localhost\", \"192.0.2.1\", \"https://shop.test/\"]\nchallenge = [\"http-01\", \"dns-01\"]\neab = { kid = \"k\" }\non_demand = {}\n[[proxy.tls]]\nlisten = \"0.0.0.0:8443\"",
+        ),
+        (
+            "a challenge that nobody can answer",
+            "[acme]\nchallenge = \"http-01\"\neab = { kid = \"k\", hmac_file = \"routing.toml\" }\n[[proxy.tls]]\nlisten = \"0.0.0.0:8443\"",
+        ),
         ("a certificate without its key", "[[proxy.tls]]\nlisten = \"0.0.0.0:8443\"\ncert_file = \"a.pem\""),
         (
             "a token that has expired",

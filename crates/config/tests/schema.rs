@@ -67,7 +67,7 @@ fn an_editor_sees_what_is_wrong() {
         ("main", "[proxy]\n".to_owned()),
         ("main", "version = 1\n[proxy]\nlisten = \"8080\"\n".to_owned()),
         ("main", "version = 1\n[proxy]\nlisten = \"localhost:8080\"\n".to_owned()),
-        ("main", "version = 1\n[[proxy.tls]]\nlisten = \"0.0.0.0:443\"\n".to_owned()),
+        ("main", "version = 1\n[[proxy.tls]]\nacme = true\n".to_owned()),
         ("main", "version = 1\n[[notify]]\nname = \"ops\"\n".to_owned()),
         ("routing", "[service.a]\nblue = { url = \"http://a\" }\n".to_owned()),
         ("routing", "[service.a]\nblue = {}\ngreen = { url = \"http://b\" }\n".to_owned()),

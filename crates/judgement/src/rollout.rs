@@ -314,6 +314,9 @@ pub enum ChangeKind {
     /// A check goes down and up again and again: its turns are no longer told, and are again.
     Flapping,
     FlappingOver,
+    /// A CA has issued a certificate, or again and again has not.
+    Certificate,
+    CertificateFailed,
     /// A person has started or ended a run of a suite.
     Validation,
     /// A suite that runs by itself has begun to fail, and passes again.
@@ -442,6 +445,7 @@ impl JournalChange {
             | ChangeKind::Abort
             | ChangeKind::Monitoring
             | ChangeKind::Flapping
+            | ChangeKind::CertificateFailed
             | ChangeKind::ValidationFailed => AnnouncementLevel::Warning,
             _ => AnnouncementLevel::Info,
         }

@@ -64,7 +64,8 @@ pub fn at(moment: Instant) -> Millis {
     Millis(moment.saturating_duration_since(start()).as_millis() as u64)
 }
 
-/// Milliseconds since 1970, for people: journal entries and logs. Never compared with other times.
+/// Milliseconds since 1970, for people: journal entries and logs. Compared with no other times than the end of a
+/// certificate.
 pub fn wall_millis() -> u64 {
     wall_micros() / 1000
 }

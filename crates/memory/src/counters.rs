@@ -4,6 +4,7 @@
 //! shows. Each worker has its own shard, so an increment contends with no other core. A shard's cell is created by its
 //! first request, so a thousand services without traffic cost nothing.
 
+mod certificate_standing;
 mod check_gauges;
 mod cohort_ring;
 mod counted;
@@ -34,6 +35,7 @@ use judgement::traffic::Environment;
 use judgement::traffic::split::TrafficSplit;
 use parking_lot::Mutex;
 
+pub use certificate_standing::CertificateStanding;
 pub use check_gauges::CheckGauges;
 pub use counted::CountedSoFar;
 pub use distinct_keys::DistinctKeys;
@@ -77,6 +79,8 @@ pub struct Counters {
     rollbacks: Mutex<BTreeMap<(String, String), u64>>,
     judged: Mutex<BTreeMap<String, GuardGauges>>,
     certificates: Mutex<BTreeMap<PathBuf, i64>>,
+    /// By name.
+    certificate_standings: Mutex<BTreeMap<String, CertificateStanding>>,
     notices: Mutex<BTreeMap<String, Arc<NoticeCounters>>>,
     /// By service, environment and check.
     health: Mutex<BTreeMap<(String, Environment, String), CheckGauges>>,
@@ -105,6 +109,7 @@ impl Counters {
             rollbacks: Mutex::default(),
             judged: Mutex::default(),
             certificates: Mutex::default(),
+            certificate_standings: Mutex::default(),
             notices: Mutex::default(),
             health: Mutex::default(),
             health_failures: Mutex::default(),
@@ -250,12 +255,26 @@ impl Counters {
         self.certificates.lock().insert(file.to_owned(), end);
     }
 
+    /// A certificate is no longer used.
+    pub fn forget_certificate(&self, file: &Path) {
+        self.certificates.lock().remove(file);
+    }
+
     pub fn certificate_end(&self, file: &Path) -> Option<i64> {
         self.certificates.lock().get(file).copied()
     }
 
     pub fn certificates(&self) -> BTreeMap<PathBuf, i64> {
         self.certificates.lock().clone()
+    }
+
+    /// Every name that a CA is asked for.
+    pub fn set_certificate_standings(&self, all: BTreeMap<String, CertificateStanding>) {
+        *self.certificate_standings.lock() = all;
+    }
+
+    pub fn certificate_standings(&self) -> BTreeMap<String, CertificateStanding> {
+        self.certificate_standings.lock().clone()
     }
 
     /// What became of the notices to a receiver.

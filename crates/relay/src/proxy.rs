@@ -13,6 +13,7 @@
 //! - Its end: `answers`, `access_line`, and its copy for the candidate: [`mirror`].
 
 mod access_line;
+pub mod acme_board;
 mod answers;
 mod buffers;
 mod client_http1;

@@ -19,6 +19,23 @@ use judgement::time::rfc3339;
 pub struct Status {
     pub generation: u64,
     pub services: Vec<Service>,
+    /// The names that a CA is asked for by `[acme]`.
+    #[serde(default)]
+    pub certificates: Vec<OrderedCertificate>,
+}
+
+/// The certificate of a name, and the orders for the next one.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct OrderedCertificate {
+    pub name: String,
+    /// When it ends; `null` if there is none.
+    pub until_ms: Option<u64>,
+    pub until: Option<String>,
+    /// Orders that have failed since the last that did not, and why the last one did.
+    pub failures: u32,
+    pub error: Option<String>,
+    /// A client has asked for it, and no file names it.
+    pub on_demand: bool,
 }
 
 /// The current state of a service.

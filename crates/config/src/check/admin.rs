@@ -45,7 +45,7 @@ fn tls(source: &mut SourceFile, file: &AdminFile, listen: SocketAddr, base: &Pat
         (None, None) => None,
         (Some(cert), Some(key)) => {
             let certificates = vec![CertificateFiles { cert: base.join(&cert.value), key: base.join(&key.value) }];
-            Some(TlsListener { listen, http2: false, certificates })
+            Some(TlsListener { listen, http2: false, certificates, acme: false })
         }
         (Some(at), None) | (None, Some(at)) => {
             let hint = "write cert_file = \"admin.pem\" and key_file = \"admin.key\"".to_owned();

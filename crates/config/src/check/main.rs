@@ -3,7 +3,7 @@
 use std::net::{IpAddr, SocketAddr};
 use std::path::Path;
 
-use crate::check::{access, admin as api, length, notify, size, whole, word};
+use crate::check::{access, acme, admin as api, length, notify, size, whole, word};
 use crate::file::{AdminFile, At, LimitsFile, MainFile, ProxyFile, StateFile, ValidationFile};
 use crate::read::SourceFile;
 use crate::{
@@ -27,7 +27,9 @@ pub fn main(source: &mut SourceFile, file: &MainFile, base: &Path) -> MainConfig
     let config = MainConfig {
         routing: path(file.routing.as_ref(), "routing.toml"),
         listen: listeners(source, proxy),
-        tls: tls(source, proxy, base),
+        tls: tls(source, proxy, base, file.acme.is_some()),
+        acme: acme::check(source, file, base, &path(state.and_then(|state| state.path.as_ref()), "cutover.db")),
+        acme_challenges: proxy.acme_challenges.as_ref().map(|at| base.join(&at.value)),
         plain_http2: proxy.http2.unwrap_or(true),
         redirect_to_https: proxy.redirect_to_https.as_ref().map(|at| at.value.0 as u16),
         limits: limits(proxy.limits.as_ref().map(|at| &at.value)),
@@ -125,7 +127,8 @@ fn collide(one: SocketAddr, other: SocketAddr) -> bool {
         && (one.ip() == other.ip() || every(one.ip()) || every(other.ip()))
 }
 
-fn tls(source: &mut SourceFile, proxy: &ProxyFile, base: &Path) -> Vec<TlsListener> {
+/// `acme`: certificates come from a CA too.
+fn tls(source: &mut SourceFile, proxy: &ProxyFile, base: &Path, acme: bool) -> Vec<TlsListener> {
     let mut all: Vec<TlsListener> = Vec::new();
     for At { value: file, span } in &proxy.tls {
         let Some(at) = &file.listen else {
@@ -135,9 +138,17 @@ fn tls(source: &mut SourceFile, proxy: &ProxyFile, base: &Path) -> Vec<TlsListen
         let first = (&file.cert_file, &file.key_file, span);
         let more = file.certificate.iter().map(|at| (&at.value.cert_file, &at.value.key_file, &at.span));
         let mut certificates = Vec::new();
-        for (cert, key, span) in std::iter::once(first).chain(more) {
+        let hint = match (acme, &file.acme) {
+            (true, Some(_)) => "write cert_file = \"shop.pem\" and key_file = \"shop.key\", or remove `acme = false`",
+            _ => {
+                "write cert_file = \"shop.pem\" and key_file = \"shop.key\", or add [acme] to get certificates from a CA"
+            }
+        };
+        let acme = acme::is_for(file, acme);
+        let has_files = file.cert_file.is_some() || file.key_file.is_some();
+        let first = Some(first).filter(|_| has_files || !acme);
+        for (cert, key, span) in first.into_iter().chain(more) {
             let (Some(cert), Some(key)) = (cert, key) else {
-                let hint = "write cert_file = \"shop.pem\" and key_file = \"shop.key\"";
                 // The one that is there, or the table.
                 let place = cert.as_ref().or(key.as_ref()).map_or(span.clone(), |at| source.key_of(&at.span));
                 let at = if cert.is_none() && key.is_none() { span } else { &place };
@@ -146,7 +157,7 @@ fn tls(source: &mut SourceFile, proxy: &ProxyFile, base: &Path) -> Vec<TlsListen
             };
             certificates.push(CertificateFiles { cert: base.join(&cert.value), key: base.join(&key.value) });
         }
-        all.push(TlsListener { listen: at.value.0, http2: file.http2.unwrap_or(true), certificates });
+        all.push(TlsListener { listen: at.value.0, http2: file.http2.unwrap_or(true), certificates, acme });
     }
     all
 }

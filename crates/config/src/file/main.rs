@@ -7,7 +7,7 @@ use crate::EarlyHints;
 use crate::access::LogFormat;
 use crate::admin::Role;
 use crate::file::values::{Duration, ListenAddress, Share, Size, TokenExpiry, TrustedProxies, Whole, Word};
-use crate::file::{At, NotifyFile, OneOrMany};
+use crate::file::{AcmeFile, At, NotifyFile, OneOrMany};
 
 /// The limit of numbers that are only counted.
 const ANY: u64 = u32::MAX as u64;
@@ -33,6 +33,8 @@ pub struct MainFile {
     pub routing: Option<At<String>>,
     /// The listeners for clients, and their limits.
     pub proxy: Option<At<ProxyFile>>,
+    /// Certificates from a CA such as Let's Encrypt.
+    pub acme: Option<At<AcmeFile>>,
     /// The admin listener: API, dashboard and metrics.
     pub admin: Option<At<AdminFile>>,
     /// The journal.
@@ -109,6 +111,10 @@ pub struct ProxyFile {
     /// Redirect clients of the plain listeners to https on this port. Default: no redirect.
     #[schemars(extend("x-unit" = "port"))]
     pub redirect_to_https: Option<At<Whole<1, 65_535>>>,
+    /// A folder in which other ACME clients put their answers, for example `certbot certonly --webroot -w FOLDER`. Requests
+    /// for /.well-known/acme-challenge/TOKEN are answered with the file of that path below it, before any redirect; if there
+    /// is none, they are requests as any other. Relative to this file.
+    pub acme_challenges: Option<At<String>>,
     /// Limits on what a client may use.
     pub limits: Option<At<LimitsFile>>,
     /// The access log. Default: none.
@@ -118,14 +124,18 @@ pub struct ProxyFile {
 /// A listener with TLS.
 #[derive(Clone, Debug, Default, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
-#[schemars(extend("required" = ["listen", "cert_file", "key_file"]))]
+#[schemars(extend("required" = ["listen"]))]
 pub struct TlsFile {
     /// An address with a port.
     pub listen: Option<At<ListenAddress>>,
-    /// The certificate with its chain, in PEM. Relative to this file, and read again when it changes.
+    /// The certificate with its chain, in PEM. Relative to this file, and read again when it changes. Without one, the
+    /// listener has the certificates of `[acme]`.
     pub cert_file: Option<At<String>>,
     /// The private key of the certificate, in PEM. Relative to this file.
     pub key_file: Option<At<String>>,
+    /// Whether the listener has the certificates of `[acme]`. Of a name that is in a `cert_file` too, that one counts. Default:
+    /// if there is no `cert_file`.
+    pub acme: Option<At<bool>>,
     /// Whether to offer HTTP/2.
     #[schemars(extend("default" = true))]
     pub http2: Option<bool>,

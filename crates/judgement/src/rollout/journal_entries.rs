@@ -19,6 +19,8 @@ pub(super) struct Actor {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, IntoStaticStr)]
 #[strum(serialize_all = "snake_case", const_into_str)]
 pub enum Component {
+    /// What gets certificates from a CA.
+    Acme,
     /// The routing file.
     File,
     Guard,

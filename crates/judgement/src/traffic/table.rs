@@ -99,6 +99,11 @@ impl RoutingTable {
         RoutingTable { hosts: Arc::new(hosts), services: compiled.into(), splits: splits.into() }
     }
 
+    /// The hosts that services name without a `*`.
+    pub fn exact_hosts(&self) -> impl Iterator<Item = &str> {
+        self.hosts.exact.keys().map(String::as_str)
+    }
+
     /// The service of a host in lower case: exact, then the longest wildcard, then the catch-all.
     #[inline]
     pub fn service_of(&self, host: &str) -> Option<ServiceId> {

@@ -37,6 +37,8 @@ pub enum RefusalReason {
     RateLimited,
     Maintenance,
     Held,
+    /// In a TLS handshake: there is no certificate for the name.
+    UnrecognizedName,
 }
 
 impl RefusalReason {

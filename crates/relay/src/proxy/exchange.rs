@@ -16,7 +16,8 @@ use crate::head::{self, Arrival, ConnectionField, Front, PageVersion, Pin, Reque
 use crate::origin::OriginError;
 use crate::origin::connect::HttpVersions;
 use crate::proxy::access_line;
-use crate::proxy::answers::{self, ALLOWED_METHODS, PlainAnswer};
+use crate::proxy::acme_board::ChallengeAnswers;
+use crate::proxy::answers::{self, ALLOWED_METHODS};
 use crate::proxy::context::{ClientConnection, RequestContext};
 use crate::proxy::exchange::admission::Admission;
 use crate::proxy::exchange::hold::Held;
@@ -102,6 +103,13 @@ impl Exchange<'_> {
         // HTTP/2 connections have many requests at once, and trusted proxies many clients.
         let is_alone = !self.client.is_http2() && !self.connection.trusted;
         let permit = self.worker.request_limits.admit(self.ctx.client, is_alone);
+        if permit.is_ok()
+            && let Some(challenges) = &self.worker.proxy.challenges
+            && let Some(token) = ChallengeAnswers::token(self.client.view().path())
+            && let Some(answered) = Box::pin(self.answer_challenge(challenges, token.to_owned())).await
+        {
+            return answered;
+        }
         let mut admitted = permit.as_ref().map_err(|refused| *refused).and_then(|_| self.admit());
         while let Ok(Admission::Hold(hold)) = admitted {
             admitted = match Box::pin(self.wait_while_held(hold)).await {
@@ -721,8 +729,18 @@ impl Exchange<'_> {
         }
     }
 
+    /// Answers a CA that wants to know whose the name is, if there is an answer.
+    async fn answer_challenge(&mut self, challenges: &ChallengeAnswers, token: String) -> Option<AfterRequest> {
+        if !matches!(self.client.view().method(), "GET" | "HEAD") {
+            return None;
+        }
+        let answer = challenges.find(&token).await?;
+        let keep = self.may_keep();
+        Some(self.answer((200, &answer), &[NO_STORE], keep).await)
+    }
+
     /// Writes a response of Cutover's own.
-    async fn answer(&mut self, answer: PlainAnswer, fields: &[(&str, &[u8])], keep: bool) -> AfterRequest {
+    async fn answer(&mut self, answer: (u16, &str), fields: &[(&str, &[u8])], keep: bool) -> AfterRequest {
         let (status, text) = answer;
         let page = if status < 400 { None } else { self.ctx.error_page(status) };
         let (media, whole) = match &page {

@@ -19,8 +19,10 @@ use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 use tokio::sync::watch;
 use tokio::task::JoinSet;
 use tokio::time::{sleep, timeout};
-use tokio_rustls::TlsAcceptor;
+use tokio_rustls::server::TlsStream;
+use tokio_rustls::{LazyConfigAcceptor, TlsAcceptor};
 
+use crate::proxy::acme_board::{self, AcmeBoard};
 use crate::proxy::client_http1::{self, raw_refusal};
 use crate::proxy::client_http2;
 use crate::proxy::connection_limits::ConnectionLimits;
@@ -40,6 +42,8 @@ const BACKLOG: i32 = 4096;
 const TLS_BUFFER: usize = 17 << 10;
 /// After the listeners were handed over, connections without a request are kept for so long.
 const GOODBYE: Duration = Duration::from_secs(5);
+/// The alert `unrecognized_name` (RFC 6066 3), in a TLS record of its own.
+const UNRECOGNIZED_NAME: [u8; 7] = [21, 3, 3, 0, 2, 2, 112];
 /// With new settings in the same process, what goes on with the old ones may take as long as the process lives.
 const FOR_GOOD: Millis = Millis::seconds(10 * 365 * 86_400);
 /// How often idle connections to origins are looked at.
@@ -83,8 +87,16 @@ pub struct ListenerContext {
 #[derive(Debug)]
 pub struct WorkerListener {
     pub socket: StdListener,
-    /// For TLS: the current configuration of its handshakes.
-    pub tls: Option<CurrentTls>,
+    pub tls: Option<ListenerTls>,
+}
+
+/// How a listener shakes hands.
+#[derive(Clone, Debug)]
+pub struct ListenerTls {
+    /// The current configuration of its handshakes.
+    pub current: CurrentTls,
+    /// Only if it has certificates of a CA: then there may be none for a name.
+    pub board: Option<Arc<AcmeBoard>>,
 }
 
 /// What a worker works with until it is given something else.
@@ -267,7 +279,7 @@ async fn sweep(worker: &Worker) -> Infallible {
 struct Acceptor {
     worker: Rc<Worker>,
     socket: TcpListener,
-    tls: Option<CurrentTls>,
+    tls: Option<ListenerTls>,
     shared: ListenerContext,
 }
 
@@ -302,7 +314,7 @@ impl Acceptor {
         };
         // Responses are written whole, so waiting for more to send would only delay them.
         let _ = tcp.set_nodelay(true);
-        let tls = self.tls.as_ref().map(|current| current.borrow().clone());
+        let tls = self.tls.clone();
         let (worker, registered) = (self.worker.clone(), RegisteredConnection::new(&self.worker));
         tokio::task::spawn_local(HeldClock::new(async move {
             let _permit = permit;
@@ -312,7 +324,7 @@ impl Acceptor {
                     client_http1::serve(worker, registered, Transport::Plain(tcp), peer.ip(), http2).await;
                 }
                 // On the heap for its short life, so that other connections have no room for it.
-                Some(config) => Box::pin(serve_tls(worker, registered, config, tcp, peer)).await,
+                Some(tls) => Box::pin(serve_tls(worker, registered, tls, tcp, peer)).await,
             }
         }));
     }
@@ -321,12 +333,29 @@ impl Acceptor {
 async fn serve_tls(
     worker: Rc<Worker>,
     registered: RegisteredConnection,
-    config: Arc<ServerConfig>,
+    tls: ListenerTls,
     tcp: TcpStream,
     peer: SocketAddr,
 ) {
-    let handshake = TlsAcceptor::from(config).accept(tcp);
-    let Ok(Ok(mut tls)) = timeout(worker.proxy.limits.tls_handshake.as_duration(), handshake).await else {
+    let patience = worker.proxy.limits.tls_handshake.as_duration();
+    let shaken = match &tls.board {
+        None => {
+            let config = tls.current.borrow().clone();
+            timeout(patience, TlsAcceptor::from(config).accept(tcp))
+                .await
+                .map_err(drop)
+                .and_then(|tls| tls.map_err(drop))
+        }
+        Some(board) => match timeout(patience, shake_hands(&tls.current, board, tcp)).await {
+            Ok(Ok(tls)) => Ok(tls),
+            Ok(Err(HandshakeEnd::Answered)) => return,
+            Ok(Err(HandshakeEnd::UnrecognizedName)) => {
+                return worker.proxy.counters.process.refuse(RefusalReason::UnrecognizedName);
+            }
+            Ok(Err(HandshakeEnd::Failed)) | Err(_) => Err(()),
+        },
+    };
+    let Ok(mut tls) = shaken else {
         return worker.proxy.counters.process.refuse(RefusalReason::Handshake);
     };
     tls.get_mut().1.set_buffer_limit(Some(TLS_BUFFER));
@@ -337,4 +366,38 @@ async fn serve_tls(
     } else {
         client_http1::serve(worker, registered, transport, peer.ip(), false).await;
     }
+}
+
+/// Why a handshake leads to no connection.
+enum HandshakeEnd {
+    Failed,
+    UnrecognizedName,
+    /// A CA has seen what it wanted to see.
+    Answered,
+}
+
+/// A handshake where there may be no certificate for the name, or a CA may be the one that asks.
+async fn shake_hands(
+    current: &CurrentTls,
+    board: &AcmeBoard,
+    tcp: TcpStream,
+) -> Result<TlsStream<TcpStream>, HandshakeEnd> {
+    let begun = LazyConfigAcceptor::new(rustls::server::Acceptor::default(), tcp).await;
+    let begun = begun.map_err(|_| HandshakeEnd::Failed)?;
+    let (is_challenge, name) =
+        (acme_board::is_challenge(&begun.client_hello()), acme_board::name_of(&begun.client_hello()));
+    if is_challenge && let Some(config) = name.as_deref().and_then(|name| board.handshake(name)) {
+        let mut tls = begun.into_stream(config).await.map_err(|_| HandshakeEnd::Failed)?;
+        // The handshake is the answer: no request is read.
+        let _ = tokio::io::AsyncWriteExt::shutdown(&mut tls).await;
+        return Err(HandshakeEnd::Answered);
+    }
+    let config: Arc<ServerConfig> = current.borrow().clone();
+    if is_challenge || config.cert_resolver.resolve(begun.client_hello()).is_none() {
+        name.iter().filter(|_| !is_challenge).for_each(|name| board.ask_for(name));
+        // If the client cannot take it at once, it only sees the end.
+        let _ = begun.io.try_write(&UNRECOGNIZED_NAME);
+        return Err(HandshakeEnd::UnrecognizedName);
+    }
+    begun.into_stream(config).await.map_err(|_| HandshakeEnd::Failed)
 }

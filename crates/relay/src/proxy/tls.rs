@@ -1,10 +1,10 @@
 //! TLS for clients: which certificate serves which name, and reloading of certificates.
 //!
-//! The files are checked every second. If certificate and key do not match, for example while they are being written,
+//! The files are checked every second, and those of a CA's certificates when there is a new one. If certificate and key do not match, for example while they are being written,
 //! the last good pair stays in use. A handshake uses the configuration of the moment it began, so a reload breaks none.
 
-use std::collections::HashMap;
-use std::path::Path;
+use std::collections::{HashMap, HashSet};
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -39,7 +39,8 @@ struct Certificates {
     exact: HashMap<String, Arc<CertifiedKey>>,
     /// "example.com" for "*.example.com".
     wildcard: HashMap<String, Arc<CertifiedKey>>,
-    first: Arc<CertifiedKey>,
+    /// For clients that ask for no name, or an unknown one: of a file, never of a CA.
+    first: Option<Arc<CertifiedKey>>,
 }
 
 impl ResolvesServerCert for Certificates {
@@ -50,14 +51,23 @@ impl ResolvesServerCert for Certificates {
             let parent = name.split_once('.').map(|(_, parent)| parent);
             self.exact.get(&name).or_else(|| parent.and_then(|parent| self.wildcard.get(parent))).cloned()
         });
-        Some(named.unwrap_or_else(|| self.first.clone()))
+        named.or_else(|| self.first.clone())
     }
+}
+
+/// The certificates that come from a CA: files of a folder, each with a chain and its key.
+#[derive(Clone, Debug)]
+pub struct IssuedCertificates {
+    pub folder: PathBuf,
+    /// Changes when there is another.
+    pub changed: watch::Receiver<u64>,
 }
 
 /// A listener's files, read and kept up to date.
 #[derive(Debug)]
 pub struct CertificateWatcher {
     listener: TlsListener,
+    issued: Option<IssuedCertificates>,
     tickets: Arc<dyn ProducesTickets>,
     looks: Vec<FileStamps>,
     config: watch::Sender<Arc<ServerConfig>>,
@@ -66,16 +76,23 @@ pub struct CertificateWatcher {
 }
 
 impl CertificateWatcher {
+    /// `issued`: if the listener has certificates of a CA.
+    ///
     /// # Errors
     /// A file cannot be read, contains no PEM, or certificate and key do not match; the error names the file.
-    pub fn open(listener: &TlsListener, counters: Arc<Counters>) -> Result<(CertificateWatcher, CurrentTls), String> {
+    pub fn open(
+        listener: &TlsListener,
+        issued: Option<IssuedCertificates>,
+        counters: Arc<Counters>,
+    ) -> Result<(CertificateWatcher, CurrentTls), String> {
         // Kept across reloads, so that a new certificate does not end sessions.
         let tickets = ring::Ticketer::new().map_err(|e| format!("cannot create TLS session tickets: {e}"))?;
         let looks = looks(listener);
-        let config = read(listener, &tickets, &counters)?;
+        let config = read(listener, issued.as_ref(), &tickets, &counters)?;
         let (sender, current) = watch::channel(config);
         let listener = listener.clone();
-        Ok((CertificateWatcher { listener, tickets, looks, config: sender, counters, warned: HashMap::new() }, current))
+        let warned = HashMap::new();
+        Ok((CertificateWatcher { listener, issued, tickets, looks, config: sender, counters, warned }, current))
     }
 
     /// Reloads the files whenever they change. Never returns.
@@ -83,14 +100,17 @@ impl CertificateWatcher {
         let mut again = false;
         loop {
             self.warn_of_ends();
-            sleep(INTERVAL).await;
+            let is_issued = tokio::select! {
+                () = sleep(INTERVAL) => false,
+                () = another(&mut self.issued) => true,
+            };
             let now = looks(&self.listener);
-            if now == self.looks && !again {
+            if now == self.looks && !again && !is_issued {
                 continue;
             }
             let changed = now != self.looks;
             self.looks = now;
-            match read(&self.listener, &self.tickets, &self.counters) {
+            match read(&self.listener, self.issued.as_ref(), &self.tickets, &self.counters) {
                 Ok(config) => {
                     again = false;
                     self.config.send_replace(config);
@@ -125,12 +145,43 @@ impl CertificateWatcher {
     }
 }
 
-/// Checks a listener's certificates without using them.
+/// Waits until a CA has issued another certificate.
+async fn another(issued: &mut Option<IssuedCertificates>) {
+    let is_there = match issued {
+        Some(issued) => issued.changed.changed().await.is_ok(),
+        None => false,
+    };
+    if !is_there {
+        // Nobody orders, or nobody does any more.
+        std::future::pending().await
+    }
+}
+
+/// Those of the names that none of a listener's own files is for. A file that cannot be read is for none.
+pub fn without_file(listener: &TlsListener, names: Vec<String>) -> Vec<String> {
+    let read = listener.certificates.iter().filter_map(|files| pair(files).ok());
+    let of_files: HashSet<String> = read.flat_map(|read| read.names).collect();
+    let has_file = |name: &String| {
+        let parent = name.split_once('.').map(|(_, parent)| format!("*.{parent}"));
+        of_files.contains(name) || parent.is_some_and(|parent| of_files.contains(&parent))
+    };
+    names.into_iter().filter(|name| !has_file(name)).collect()
+}
+
+/// The certificate of a file that has its key, too.
 ///
 /// # Errors
 /// As [`CertificateWatcher::open`].
-pub fn check(listener: &TlsListener) -> Result<(), String> {
-    listener.certificates.iter().try_for_each(|files| pair(files).map(drop))
+pub fn issued(file: &Path) -> Result<CertificateInUse, String> {
+    pair(&CertificateFiles { cert: file.to_owned(), key: file.to_owned() })
+}
+
+/// The files of a CA's certificates.
+pub fn issued_files(folder: &Path) -> Vec<PathBuf> {
+    let all = std::fs::read_dir(folder).into_iter().flatten().flatten().map(|entry| entry.path());
+    let mut all: Vec<PathBuf> = all.filter(|path| path.extension().is_some_and(|end| end == "pem")).collect();
+    all.sort();
+    all
 }
 
 fn looks(listener: &TlsListener) -> Vec<FileStamps> {
@@ -139,25 +190,41 @@ fn looks(listener: &TlsListener) -> Vec<FileStamps> {
 
 fn read(
     listener: &TlsListener,
+    issued: Option<&IssuedCertificates>,
     tickets: &Arc<dyn ProducesTickets>,
     counters: &Counters,
 ) -> Result<Arc<ServerConfig>, String> {
     let (mut exact, mut wildcard, mut first) = (HashMap::new(), HashMap::new(), None);
     let mut ends = Vec::new();
-    for files in &listener.certificates {
-        let (key, names, end) = pair(files)?;
-        ends.push((&files.cert, end));
-        for name in names {
+    let mut take = |read: &CertificateInUse| {
+        for name in &read.names {
             match name.strip_prefix("*.") {
-                Some(parent) => wildcard.entry(parent.to_owned()).or_insert_with(|| key.clone()),
-                None => exact.entry(name).or_insert_with(|| key.clone()),
+                Some(parent) => wildcard.entry(parent.to_owned()).or_insert_with(|| read.key.clone()),
+                None => exact.entry(name.clone()).or_insert_with(|| read.key.clone()),
             };
         }
-        first.get_or_insert(key);
+    };
+    for files in &listener.certificates {
+        let read = pair(files)?;
+        take(&read);
+        ends.push((files.cert.clone(), read.end));
+        first.get_or_insert(read.key);
     }
-    let first = first.ok_or("no certificates")?;
+    for file in issued.map(|issued| issued_files(&issued.folder)).unwrap_or_default() {
+        match self::issued(&file) {
+            Ok(read) => {
+                take(&read);
+                ends.push((file, read.end));
+            }
+            // It is ordered again.
+            Err(error) => tracing::warn!(error, "cannot use a certificate"),
+        }
+    }
+    if first.is_none() && issued.is_none() {
+        return Err("no certificates".to_owned());
+    }
     // Stored only once all of them are valid.
-    ends.into_iter().for_each(|(file, end)| counters.set_certificate_end(file, end));
+    ends.into_iter().for_each(|(file, end)| counters.set_certificate_end(&file, end));
     let resolver = Arc::new(Certificates { exact, wildcard, first });
     let mut config = ServerConfig::builder().with_no_client_auth().with_cert_resolver(resolver);
     config.ticketer = tickets.clone();
@@ -168,8 +235,18 @@ fn read(
     Ok(Arc::new(config))
 }
 
-/// A certificate with its key, its names in lower case, and when it expires, in seconds since 1970.
-fn pair(files: &CertificateFiles) -> Result<(Arc<CertifiedKey>, Vec<String>, i64), String> {
+/// A certificate with its key, and what it says.
+#[derive(Debug)]
+pub struct CertificateInUse {
+    pub key: Arc<CertifiedKey>,
+    /// In lower case.
+    pub names: Vec<String>,
+    /// When it begins and ends, in seconds since 1970.
+    pub begin: i64,
+    pub end: i64,
+}
+
+fn pair(files: &CertificateFiles) -> Result<CertificateInUse, String> {
     let of = |path: &Path, why: String| format!("{}: {why}", path.display());
     let chain: Result<Vec<CertificateDer<'static>>, _> =
         CertificateDer::pem_file_iter(&files.cert).and_then(|certificates| certificates.collect());
@@ -196,5 +273,6 @@ fn pair(files: &CertificateFiles) -> Result<(Arc<CertifiedKey>, Vec<String>, i64
             })
             .collect()
     });
-    Ok((Arc::new(certified), names.unwrap_or_default(), parsed.validity().not_after.timestamp()))
+    let (begin, end) = (parsed.validity().not_before.timestamp(), parsed.validity().not_after.timestamp());
+    Ok(CertificateInUse { key: Arc::new(certified), names: names.unwrap_or_default(), begin, end })
 }

@@ -16,6 +16,7 @@ use tokio::sync::Notify;
 
 use crate::access::AccessLogger;
 use crate::head::{self, IdGenerator, StackText};
+use crate::proxy::acme_board::ChallengeAnswers;
 use crate::proxy::buffers::FreeBuffers;
 use crate::proxy::mirror::CopyQueue;
 use crate::proxy::pool::OriginPool;
@@ -46,6 +47,8 @@ pub struct Proxy {
     pub(super) access: Option<AccessLogger>,
     /// Where copies of requests go.
     pub(super) mirror: Option<CopyQueue>,
+    /// What a CA may ask for.
+    pub(super) challenges: Option<ChallengeAnswers>,
 }
 
 impl Proxy {
@@ -69,12 +72,18 @@ impl Proxy {
             redirect_to_https: settings.redirect_to_https,
             access: None,
             mirror: None,
+            challenges: None,
         }
     }
 
     /// Adds an access log.
     pub fn with_access_log(self, access: Option<AccessLogger>) -> Proxy {
         Proxy { access, ..self }
+    }
+
+    /// Adds what a CA may ask for.
+    pub fn with_challenges(self, challenges: Option<ChallengeAnswers>) -> Proxy {
+        Proxy { challenges, ..self }
     }
 
     /// Adds where copies of requests go.
