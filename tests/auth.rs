@@ -11,7 +11,7 @@ use axum::{Json, Router, middleware};
 use serde_json::Value;
 
 use config::admin::{AdminAccess, Role, Token};
-use config::{CertificateFiles, TlsListener};
+use config::{CertificateFiles, ProxyProtocol, TlsListener};
 use cutover::admin::authentication::{self, Authenticator};
 use cutover::admin::caller::Caller;
 use cutover::admin::tokens::{Keyring, TokenText};
@@ -137,7 +137,8 @@ fn a_role_that_may_not_is_told_so_and_the_journal_knows_who_it_was() {
         .route("/stop", may(Verb::EmergencyStop))
         .route("/freeze", may(Verb::Freeze))
         .layer(middleware::from_fn_with_state(Arc::new(gate), authentication::authenticate));
-    runtime.spawn(cutover::admin::listen::serve(listener, None, app));
+    let (_leaving, leave) = tokio::sync::watch::channel(false);
+    runtime.spawn(cutover::admin::listen::serve(listener, None, app, leave));
     let status = |path: &str, secret: &TokenText| ask(address, "POST", path, secret.text(), &[]).status;
     assert_eq!([status("/stop", &operator), status("/stop", &viewer), status("/freeze", &operator)], [200, 403, 403]);
     let answer = ask(address, "POST", "/freeze", operator.text(), &[]);
@@ -306,7 +307,8 @@ fn with_tls_tokens_travel_under_it_and_nothing_else_is_answered() {
         certificate.write(&dir, "admin");
         let files = CertificateFiles { cert: dir.join("admin.pem"), key: dir.join("admin.key") };
         let listen = settings.admin;
-        settings.admin_access.tls = Some(TlsListener { listen, http2: false, certificates: vec![files] });
+        settings.admin_access.tls =
+            Some(TlsListener { listen, proxy_protocol: ProxyProtocol::Off, http2: false, certificates: vec![files] });
     });
     let address = house.running.admin;
     let mut stream = tls::connect(address, "localhost", &trusting(&[&certificate], &["http/1.1"])).unwrap();

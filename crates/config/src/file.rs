@@ -5,6 +5,7 @@
 mod edits;
 mod gate;
 mod health;
+mod listener;
 mod main;
 mod metric;
 mod mirror;
@@ -23,6 +24,7 @@ use serde::Deserialize;
 pub use edits::EditsFile;
 pub use gate::GateFile;
 pub use health::{HealthAction, HealthFile, HttpFile, ProbeMethod, RedisFile, SqlFile};
+pub use listener::PlainListenerFile;
 pub use main::{
     AccessLogFile, AdminFile, CertificateFile, LimitsFile, MainFile, ProxyFile, SidecarFile, StateFile, TlsFile,
     TokenFile, ValidationFile,
