@@ -45,6 +45,7 @@ mod peers;
 mod plan;
 mod preflight;
 mod proof;
+mod proxy_protocol;
 mod refusals;
 mod reload;
 mod report;

@@ -21,7 +21,7 @@ use config::ProxyProtocol;
 use judgement::time::Millis;
 use memory::clock;
 use memory::counters::RefusalReason;
-pub use parse::{FirstBytes, ProxyHeader, ProxyHeaderError, parse};
+pub use parse::{FirstBytes, LONGEST_HEADER, ProxyHeader, ProxyHeaderError, parse};
 
 /// Refused headers are logged so often.
 const BETWEEN_NOTICES: Millis = Millis::seconds(10);
@@ -75,7 +75,7 @@ pub async fn take(
     protocol: ProxyProtocol,
 ) -> Option<ClientSource> {
     // A little more than a packet, for the short time before the connection has a buffer of its own.
-    let mut buffer = vec![0; parse::LONGEST];
+    let mut buffer = vec![0; LONGEST_HEADER];
     let mut came = 0;
     let closing = poll_fn(|cx| {
         registered.watch(cx);

@@ -17,7 +17,7 @@ const FIXED: usize = 16;
 /// at its longest (a name of 255 bytes, an id of 128, a certificate's names) balancers need about 700.
 const LONGEST_REST: usize = 1024;
 /// The longest header that is read.
-pub const LONGEST: usize = FIXED + LONGEST_REST;
+pub const LONGEST_HEADER: usize = FIXED + LONGEST_REST;
 
 const TEXT: &[u8] = b"PROXY ";
 const UNKNOWN: &[u8] = b"PROXY UNKNOWN";

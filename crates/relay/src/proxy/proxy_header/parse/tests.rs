@@ -143,7 +143,7 @@ fn what_is_no_header_of_version_2_is_refused_as_soon_as_it_shows() {
         assert_eq!(parse(&bytes), Err(why), "{}", bytes.escape_ascii());
     }
     let longest = proxied(&[(Type::NoOp as u8, &vec![0; LONGEST_REST - 12 - 3])]);
-    assert_eq!((longest.len(), parse(&longest)), (LONGEST, said(Some(CLIENT), false, LONGEST)));
+    assert_eq!((longest.len(), parse(&longest)), (LONGEST_HEADER, said(Some(CLIENT), false, LONGEST_HEADER)));
 }
 
 #[test]
@@ -205,7 +205,7 @@ proptest! {
         let all = [&start[..], &bytes].concat();
         let first = parse(&all);
         if let Ok(FirstBytes::Header(header)) = first {
-            prop_assert!(header.length <= all.len() && header.length <= LONGEST);
+            prop_assert!(header.length <= all.len() && header.length <= LONGEST_HEADER);
             prop_assert_eq!(parse(&all[..header.length]), first, "what follows makes no difference");
         }
         // What has been said of a beginning is not taken back, and nothing is waited for beyond the limit.
@@ -216,7 +216,7 @@ proptest! {
                 settled => prop_assert_eq!(settled, first),
             }
         }
-        if all.len() >= LONGEST {
+        if all.len() >= LONGEST_HEADER {
             prop_assert_ne!(first, Ok(FirstBytes::Partial));
         }
     }
