@@ -20,6 +20,7 @@ mod mirror;
 mod no_validation;
 pub mod openapi;
 mod overlay;
+pub mod places;
 mod plan;
 mod rate_limits;
 mod recent_traffic;

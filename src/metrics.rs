@@ -242,6 +242,12 @@ fn of_process(process: &ProcessCounters, snapshot: &RoutingSnapshot) -> Vec<Fami
         number("journal_waiting", "Journal entries waiting to be written.", read(&process.journal_waiting) as f64),
         total("access_log_dropped_total", "Access log lines that were dropped.", read(&process.access_log_dropped)),
         total("access_log_errors_total", "Failed attempts to write the access log.", read(&process.access_log_errors)),
+        total("admin_refused_total", "Connections to the admin API that found no place.", read(&process.admin_refused)),
+        total(
+            "admin_ended_total",
+            "Connections to the admin API without a valid token that gave way to another.",
+            read(&process.admin_ended),
+        ),
         total("resolve_errors_total", "Host names that did not resolve.", read(&process.resolve_errors)),
         build,
     ]

@@ -12,7 +12,9 @@ mod silent_sides;
 mod validation_runs;
 
 use std::collections::BTreeMap;
+use std::fs::File;
 use std::net::{SocketAddr, TcpListener};
+use std::path::Path;
 use std::sync::Arc;
 use std::thread::JoinHandle;
 
@@ -121,22 +123,13 @@ pub fn start_with(
     open: OpenSockets,
     before: Option<&mut Predecessor>,
 ) -> anyhow::Result<Running> {
-    install_crypto_provider();
-    let workers = number_of_workers(settings);
-    let files = FileStamps::at(&settings.routing);
     let listeners = settings.listeners();
     let context = RoutingContext { listeners: Some(&listeners), ..AS_BUILT };
-    let routing = config::load_routing(&settings.routing, &context)?;
-    let sockets = Sockets::open(settings, workers, open)?;
-    let counters = Arc::new(Counters::new(workers));
-    let (access, access_writer) = open_access_log(settings, &counters)?.unzip();
+    let Foundation { files, routing, sockets, counters, access, access_writers, restored } =
+        Foundation::lay(settings, &context, open, before)?;
     let runtime = admin_runtime()?;
-    let watches = before.map(|before| before.take_state(&counters)).transpose()?;
-    let restored =
-        Restored::open(settings, &counters, sockets.admin_address)?.going_on_from(watches.unwrap_or_default());
-    let Restored { published, snapshots, keyring, local_token, preflights, suite_runs, probes, others, sidecar } =
-        restored;
-    let started = StartedSidecar::start(settings, sidecar, (routing, context), &runtime, &counters)?;
+    let Restored { published, snapshots, keyring, local_token, preflights, suite_runs, probes, others, .. } = restored;
+    let started = StartedSidecar::start(settings, restored.sidecar, (routing, context), &runtime, &counters)?;
     let StartedSidecar { sidecar, sidecar_thread, resolver, announcer, loaded } = started;
     let health = HealthBoard::new(published.clone(), counters.clone());
     look_after_health(&runtime, &health, &sidecar, (probes, others));
@@ -162,16 +155,11 @@ pub fn start_with(
     let reloader = Reloader::new(settings, own_listeners.clone(), resolver, &sidecar, (&counters, &health));
     runtime.spawn(reloader.run(loaded, FileWatch::from(files), reloads, changes_asked));
     let Sockets { of_workers, addresses, tls_addresses, admin, admin_address, held } = sockets;
-    runtime.spawn(api.recent_traffic.clone().keep());
-    runtime.spawn(api.hourly_traffic.clone().keep());
+    api.keep(&runtime);
     let admin_listener = listen_for_admin(runtime.handle(), admin, settings, api.clone(), keyring)?;
-    let (end, _) = watch::channel(ShutdownSignal::NotYet);
-    let (certificates, currents) = certificates(settings, &counters)?;
-    let front = Front { settings, certificates: &currents, access: access.as_ref(), copies: copies.as_ref() };
-    let (shared, replaced, has_room) = shared(settings, &counters, end.subscribe());
-    let workers = start_workers(front.generations(of_workers, (&published, &counters, &sidecar), &shared))?;
-    let keepers = certificates.into_iter().map(|watcher| runtime.spawn(watcher.keep()).abort_handle()).collect();
-    raise(&counters.process.ready, has_room);
+    let parts = (&published, &counters, &sidecar);
+    let StartedFront { workers, keepers, replaced, end } =
+        StartedFront::start(settings, of_workers, (access.as_ref(), copies.as_ref()), parts, &runtime)?;
     Ok(Running {
         settings: settings.clone(),
         base: ReloadBase { api, copies, own_listeners, replaced, keepers },
@@ -185,7 +173,7 @@ pub fn start_with(
         health,
         counters,
         access,
-        access_writers: access_writer.into_iter().collect(),
+        access_writers,
         announcer,
         runs,
         mirror,
@@ -198,6 +186,39 @@ pub fn start_with(
         admin_listener,
         earlier: EarlierProcesses::default(),
     })
+}
+
+/// What everything else is built on, and what fails if the files, the sockets or the state are not as they must be.
+struct Foundation {
+    files: FileStamps,
+    routing: RoutingConfig,
+    sockets: Sockets,
+    counters: Arc<Counters>,
+    access: Option<access::AccessLogger>,
+    access_writers: Vec<access::AccessLogWriter>,
+    restored: Restored,
+}
+
+impl Foundation {
+    fn lay(
+        settings: &MainConfig,
+        context: &RoutingContext<'_>,
+        open: OpenSockets,
+        before: Option<&mut Predecessor>,
+    ) -> anyhow::Result<Foundation> {
+        install_crypto_provider();
+        let workers = number_of_workers(settings);
+        let files = FileStamps::at(&settings.routing);
+        let routing = config::load_routing(&settings.routing, context)?;
+        let sockets = Sockets::open(settings, workers, open)?;
+        let counters = Arc::new(Counters::new(workers));
+        let (access, writer) = open_access_log(settings, &counters)?.unzip();
+        let watches = before.map(|before| before.take_state(&counters)).transpose()?;
+        let restored = Restored::open(settings, &counters, sockets.admin_address)?;
+        let restored = restored.going_on_from(watches.unwrap_or_default());
+        let access_writers = writer.into_iter().collect();
+        Ok(Foundation { files, routing, sockets, counters, access, access_writers, restored })
+    }
 }
 
 /// Starts the checks, and what answers the sidecar's questions: about a side, and to other systems.
@@ -322,6 +343,7 @@ impl Restored {
     }
 
     fn open(settings: &MainConfig, counters: &Arc<Counters>, admin: SocketAddr) -> anyhow::Result<Restored> {
+        may_keep(&settings.state)?;
         let started = Journal::start_with_retention(&settings.state, settings.keep, counters.clone());
         let (journal, restored) = started.with_context(|| {
             format!("cannot open the state {}; move it away to start without it", settings.state.display())
@@ -343,6 +365,23 @@ impl Restored {
             .with_gates(to_gates);
         let others = OutsideQuestions { figures, gates };
         Ok(Restored { sidecar, published, snapshots, keyring, local_token, preflights, suite_runs, probes, others })
+    }
+}
+
+/// A state that could never be kept is no promise to make. A full disk may have room later.
+fn may_keep(state: &Path) -> anyhow::Result<()> {
+    use std::io::ErrorKind::{PermissionDenied, ReadOnlyFilesystem};
+    if state.exists() {
+        return Ok(());
+    }
+    let trial = sidecar::journal::beside(state, ".trial");
+    let made = File::options().write(true).create_new(true).open(&trial);
+    let _ = std::fs::remove_file(&trial);
+    match made {
+        Err(error) if matches!(error.kind(), PermissionDenied | ReadOnlyFilesystem) => Err(error).with_context(|| {
+            format!("cannot create the state {}; let this user write to its folder, or set state.path", state.display())
+        }),
+        _ => Ok(()),
     }
 }
 
@@ -474,6 +513,35 @@ impl Front<'_> {
     }
 }
 
+/// The running workers.
+struct StartedFront {
+    workers: Vec<WorkerThread>,
+    /// What looks after the certificates.
+    keepers: Vec<AbortHandle>,
+    replaced: watch::Sender<bool>,
+    end: watch::Sender<ShutdownSignal>,
+}
+
+impl StartedFront {
+    fn start(
+        settings: &MainConfig,
+        sockets: Vec<WorkerSockets>,
+        (access, copies): (Option<&access::AccessLogger>, Option<&CopyQueue>),
+        parts: (&SnapshotReader, &Arc<Counters>, &SidecarHandle),
+        runtime: &Runtime,
+    ) -> anyhow::Result<StartedFront> {
+        let (_, counters, _) = parts;
+        let (end, ending) = watch::channel(ShutdownSignal::NotYet);
+        let (certificates, currents) = certificates(settings, counters)?;
+        let front = Front { settings, certificates: &currents, access, copies };
+        let (shared, replaced, has_room) = shared(settings, counters, ending);
+        let workers = start_workers(front.generations(sockets, parts, &shared))?;
+        let keepers = certificates.into_iter().map(|watcher| runtime.spawn(watcher.keep()).abort_handle()).collect();
+        raise(&counters.process.ready, has_room);
+        Ok(StartedFront { workers, keepers, replaced, end })
+    }
+}
+
 fn start_workers(generations: Vec<WorkerGeneration>) -> anyhow::Result<Vec<WorkerThread>> {
     let workers = generations.into_iter().enumerate();
     Ok(workers.map(|(at, first)| start_worker(format!("worker {at}"), first)).collect::<std::io::Result<_>>()?)
@@ -545,7 +613,8 @@ fn listen_for_admin(
     let listener = tokio::net::TcpListener::from_std(socket)?;
     let authenticator = Authenticator::new(keyring, &settings.admin_access, address, api.sidecar.clone());
     let (leaving, leave) = watch::channel(false);
-    runtime.spawn(admin::listen::serve(listener, tls, admin::app(api, authenticator), leave));
+    let counters = api.counters.clone();
+    runtime.spawn(admin::listen::serve(listener, tls, admin::app(api, authenticator), counters, leave));
     let certificate = keeper.map(|keeper| runtime.spawn(keeper.keep()).abort_handle());
     Ok(AdminListener { leaving, certificate })
 }

@@ -1,12 +1,11 @@
 //! What a service manager such as systemd is told, by sd_notify(3). Without one, nobody is.
 
 use std::convert::Infallible;
-use std::sync::atomic::Ordering::Relaxed;
 use std::time::Duration;
 
 use judgement::time::Millis;
 use memory::clock;
-use memory::counters::Counters;
+use memory::counters::{Counters, read};
 use sd_notify::NotifyState;
 
 /// A sidecar that has not been seen for so long does not judge any more.
@@ -47,7 +46,7 @@ pub async fn keep_watchdog(counters: &Counters) -> Infallible {
     let mut times = tokio::time::interval((patience / 3).max(Duration::from_millis(1)));
     loop {
         times.tick().await;
-        let seen = Millis(counters.process.sidecar_seen.load(Relaxed));
+        let seen = Millis(read(&counters.process.sidecar_seen));
         if clock::now().since(seen) < SILENT {
             tell(&[NotifyState::Watchdog]);
         }

@@ -233,6 +233,8 @@ fn history_and_explain_tell_and_replay_and_find_an_altered_entry() {
     ] {
         assert!(explained.contains(word), "{word}: {explained}");
     }
+    let latest = text(&cutover(dir, &["explain", "--state", &state]).stdout);
+    assert_eq!(latest, explained, "the latest rollback");
     let none = cutover(dir, &["explain", "99", "--state", &state]);
     assert_eq!(
         (none.status.code(), text(&none.stderr)),

@@ -36,6 +36,7 @@ mod health_stores;
 mod hosts;
 mod lifecycle;
 mod limits;
+mod main_file;
 mod mirror;
 mod notify;
 mod origins;

@@ -21,17 +21,17 @@ use crate::support::tls::{self, Certificate, trusting};
 use crate::support::{SOON, SmallDisk, wait_until};
 
 /// A process that is replaced by others. All of them are killed in the end.
-struct Succession {
-    dir: tempfile::TempDir,
-    first: Child,
+pub struct Succession {
+    pub dir: tempfile::TempDir,
+    pub first: Child,
     others: Vec<String>,
-    plain: SocketAddr,
+    pub plain: SocketAddr,
     tls: Option<SocketAddr>,
-    admin: SocketAddr,
+    pub admin: SocketAddr,
 }
 
 impl Succession {
-    fn start(dir: tempfile::TempDir) -> Succession {
+    pub fn start(dir: tempfile::TempDir) -> Succession {
         let mut command = Command::new(env!("CARGO_BIN_EXE_cutover"));
         command.args(["--log-json", "run"]);
         Succession::of(dir, &mut command)
@@ -58,7 +58,7 @@ impl Succession {
     }
 
     /// Asks for an upgrade: whether there was one, and what was said.
-    fn try_upgrade(&mut self, binary: Option<&Path>) -> (bool, String) {
+    pub fn try_upgrade(&mut self, binary: Option<&Path>) -> (bool, String) {
         let mut command = Command::new(env!("CARGO_BIN_EXE_cutover"));
         command.current_dir(self.dir.path()).arg("upgrade");
         if let Some(binary) = binary {
@@ -72,13 +72,13 @@ impl Succession {
         (output.status.success(), said)
     }
 
-    fn upgrade(&mut self) {
+    pub fn upgrade(&mut self) {
         let (done, said) = self.try_upgrade(None);
         assert!(done, "{said}");
     }
 
     /// The sum of a metric over the lines that have this label.
-    fn metric(&self, name: &str, label: &str) -> f64 {
+    pub fn metric(&self, name: &str, label: &str) -> f64 {
         let text = admin(self.admin, "/metrics").body;
         let lines = text.lines().filter(|line| line.starts_with(name) && line.contains(label));
         let values = lines.filter_map(|line| line.split(' ').next_back());
@@ -89,11 +89,11 @@ impl Succession {
         JournalReader::open(&self.dir.path().join("cutover.db")).unwrap()
     }
 
-    fn newest_entry(&self) -> u64 {
+    pub fn newest_entry(&self) -> u64 {
         self.journal().newest().unwrap().id
     }
 
-    fn entries_after(&self, id: u64) -> Vec<JournalEntry> {
+    pub fn entries_after(&self, id: u64) -> Vec<JournalEntry> {
         let mut entries = self.journal().latest(None, 1000).unwrap();
         entries.retain(|entry| entry.change.id > id);
         entries
@@ -110,7 +110,7 @@ impl Drop for Succession {
     }
 }
 
-fn folder(origin: SocketAddr, main: &str) -> tempfile::TempDir {
+pub fn folder(origin: SocketAddr, main: &str) -> tempfile::TempDir {
     let dir = tempfile::tempdir().unwrap();
     write_main(dir.path(), main);
     let sides =
@@ -120,15 +120,15 @@ fn folder(origin: SocketAddr, main: &str) -> tempfile::TempDir {
     dir
 }
 
-fn write_main(dir: &Path, main: &str) {
+pub fn write_main(dir: &Path, main: &str) {
     let main = format!("version = 1\n[admin]\nlisten = \"127.0.0.1:0\"\n{main}");
     std::fs::write(dir.join("cutover.toml"), main).unwrap();
 }
 
-const PLAIN: &str = "[proxy]\nlisten = [\"127.0.0.1:0\"]\nthreads = 2\n";
+pub const PLAIN: &str = "[proxy]\nlisten = [\"127.0.0.1:0\"]\nthreads = 2\n";
 
 /// An origin that answers, and echoes what comes through a tunnel.
-fn origin() -> SocketAddr {
+pub fn origin() -> SocketAddr {
     raw(|mut tcp, _| {
         let mut text = Vec::new();
         let mut byte = [0];
@@ -156,10 +156,10 @@ fn origin() -> SocketAddr {
 }
 
 /// A tunnel through the proxy, and what comes back through it.
-struct Tunnel(TcpStream);
+pub struct Tunnel(TcpStream);
 
 impl Tunnel {
-    fn open(address: SocketAddr) -> Tunnel {
+    pub fn open(address: SocketAddr) -> Tunnel {
         let mut tcp = TcpStream::connect(address).unwrap();
         tcp.set_read_timeout(Some(SOON)).unwrap();
         let ask = b"GET /chat HTTP/1.1\r\nHost: shop.test\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\
@@ -169,7 +169,7 @@ impl Tunnel {
         Tunnel(tcp)
     }
 
-    fn echoes(&mut self, text: &[u8]) -> bool {
+    pub fn echoes(&mut self, text: &[u8]) -> bool {
         let mut back = vec![0; text.len()];
         self.0.write_all(text).is_ok() && self.0.read_exact(&mut back).is_ok() && back == text
     }

@@ -77,6 +77,12 @@ pub struct ApiParts {
 }
 
 impl Api {
+    /// Keeps a record of the traffic from now on.
+    pub fn keep(&self, runtime: &tokio::runtime::Runtime) {
+        runtime.spawn(self.recent_traffic.clone().keep());
+        runtime.spawn(self.hourly_traffic.clone().keep());
+    }
+
     pub fn new(parts: ApiParts) -> Api {
         let ApiParts { sidecar, counters, published, snapshots, routing, changes, board, runs, mirror, keep_snapshots } =
             parts;

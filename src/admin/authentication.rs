@@ -19,6 +19,7 @@ use tokio::time::timeout;
 use crate::admin::caller::{Caller, no_token};
 use crate::admin::error::{ApiError, Audited};
 use crate::admin::host::{self, Hosts};
+use crate::admin::places::AdminPlace;
 use crate::admin::rate_limits::{AuditBudget, FailedAttempt, FailedAttempts, TokenBucket};
 use crate::admin::tokens::{Keyring, TokenLookup};
 use config::admin::AdminAccess;
@@ -40,8 +41,17 @@ const MOST_OF_A_PATH: usize = 120;
 const LONGEST_TOKEN: usize = 256;
 
 /// The peer of a connection, which the listener attaches to each request.
-#[derive(Clone, Copy, Debug)]
-pub struct Peer(pub SocketAddr);
+#[derive(Clone, Debug)]
+pub struct Peer {
+    address: SocketAddr,
+    place: Arc<AdminPlace>,
+}
+
+impl Peer {
+    pub fn new(address: SocketAddr, place: AdminPlace) -> Peer {
+        Peer { address, place: Arc::new(place) }
+    }
+}
 
 /// Why a request is refused.
 #[derive(Debug)]
@@ -184,7 +194,8 @@ impl Authenticator {
 
 /// Every request passes through here.
 pub async fn authenticate(State(gate): State<Arc<Authenticator>>, mut request: Request, next: Next) -> Response {
-    let from = request.extensions().get::<Peer>().map_or(IpAddr::V4(Ipv4Addr::UNSPECIFIED), |peer| peer.0.ip());
+    let peer = request.extensions_mut().remove::<Peer>();
+    let from = peer.as_ref().map_or(IpAddr::V4(Ipv4Addr::UNSPECIFIED), |peer| peer.address.ip());
     let from = from.to_canonical();
     let what = format!("{} {}", request.method(), shown(request.uri().path()));
     let now = clock::now();
@@ -193,6 +204,7 @@ pub async fn authenticate(State(gate): State<Arc<Authenticator>>, mut request: R
         Ok(caller) => {
             let who = caller.as_ref().map(|caller| caller.name.clone());
             if let Some(caller) = caller {
+                peer.iter().for_each(|peer| peer.place.is_known());
                 request.extensions_mut().insert(caller);
             }
             let response = match whole(request).await {

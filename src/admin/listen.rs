@@ -3,8 +3,6 @@
 //! `axum::serve` would wait forever for a request head and accept every connection, so slow clients could use up all
 //! file descriptors.
 
-use std::collections::HashMap;
-use std::net::IpAddr;
 use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
@@ -16,7 +14,6 @@ use hyper::server::conn::http1;
 use hyper::service::{Service, service_fn};
 use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::service::TowerToHyperService;
-use parking_lot::Mutex;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::watch;
@@ -24,7 +21,8 @@ use tokio::time::{sleep, timeout};
 use tokio_rustls::TlsAcceptor;
 
 use crate::admin::authentication::Peer;
-use crate::admin::rate_limits::network;
+use crate::admin::places::{AdminPlace, AdminPlaces};
+use memory::counters::Counters;
 use relay::proxy::tls::CurrentTls;
 
 /// The limit for a request's head, and for the silence before it.
@@ -34,52 +32,21 @@ const HANDSHAKE_TIME: Duration = Duration::from_secs(10);
 const WRITE_TIME: Duration = Duration::from_secs(30);
 const HEAD_BYTES: usize = 32 << 10;
 const HEAD_FIELDS: usize = 64;
-/// The most connections in total, and from one address: people, pipelines, a dashboard in every tab.
-const CONNECTIONS: usize = 256;
-const PER_ADDRESS: usize = 64;
 /// When the listener leaves, a response that was begun has so long: a token that was taken away is of no use after a second.
 const LEAVE_TIME: Duration = Duration::from_millis(500);
 /// The pause after a failed accept, for example when file descriptors run out.
 const AFTER_ERROR: Duration = Duration::from_millis(50);
 
-/// The open connections.
-#[derive(Clone, Debug, Default)]
-struct Crowd(Arc<Mutex<HashMap<IpAddr, usize>>>);
-
-/// An accepted connection, until it is dropped.
-#[derive(Debug)]
-struct Guest(IpAddr, Crowd);
-
-impl Crowd {
-    fn let_in(&self, peer: IpAddr) -> Option<Guest> {
-        let peer = network(peer);
-        let mut here = self.0.lock();
-        let all: usize = here.values().sum();
-        let count = here.get(&peer).copied().unwrap_or(0);
-        if all >= CONNECTIONS || count >= PER_ADDRESS {
-            return None;
-        }
-        here.insert(peer, count + 1);
-        Some(Guest(peer, self.clone()))
-    }
-}
-
-impl Drop for Guest {
-    fn drop(&mut self) {
-        let mut here = self.1.0.lock();
-        if let Some(count) = here.get_mut(&self.0) {
-            *count -= 1;
-            if *count == 0 {
-                here.remove(&self.0);
-            }
-        }
-    }
-}
-
 /// Serves until its runtime ends or it is to leave: then it accepts no more, and ends each connection after its response,
 /// or in the middle of one that takes long.
-pub async fn serve(listener: TcpListener, tls: Option<CurrentTls>, app: Router, mut leaving: watch::Receiver<bool>) {
-    let crowd = Crowd::default();
+pub async fn serve(
+    listener: TcpListener,
+    tls: Option<CurrentTls>,
+    app: Router,
+    counters: Arc<Counters>,
+    mut leaving: watch::Receiver<bool>,
+) {
+    let places = AdminPlaces::new(counters);
     loop {
         let accepted = tokio::select! {
             accepted = listener.accept() => accepted,
@@ -93,14 +60,13 @@ pub async fn serve(listener: TcpListener, tls: Option<CurrentTls>, app: Router, 
                 continue;
             }
         };
-        let Some(guest) = crowd.let_in(peer.ip()) else { continue };
+        let Some(place) = places.take(peer.ip()) else { continue };
         let _ = stream.set_nodelay(true);
         let _ = socket2::SockRef::from(&stream).set_tcp_user_timeout(Some(WRITE_TIME));
         let (tls, app, leaving) = (tls.clone(), app.clone(), leaving.clone());
-        tokio::spawn(async move {
-            connection(stream, Peer(peer), tls, (app, leaving)).await;
-            drop(guest);
-        });
+        let number = place.number();
+        let serving = tokio::spawn(connection(stream, Peer::new(peer, place), tls, (app, leaving)));
+        AdminPlace::ends_by(&places, number, serving.abort_handle());
     }
 }
 
@@ -125,7 +91,7 @@ async fn left(leaving: &mut watch::Receiver<bool>) {
 async fn talk(stream: impl AsyncRead + AsyncWrite + Unpin, peer: Peer, (app, mut leaving): Answering) {
     let app = TowerToHyperService::new(app);
     let service = service_fn(move |mut request: Request<Incoming>| {
-        request.extensions_mut().insert(peer);
+        request.extensions_mut().insert(peer.clone());
         app.call(request)
     });
     // How a connection ends is its client's business.

@@ -1,4 +1,6 @@
-//! `cutover explain ID`: shows what the judge saw and what it cost, and judges it again.
+//! `cutover explain`: shows what the judge saw and what it cost, and judges it again.
+
+use anyhow::Context;
 
 use crate::cli::history::JournalArg;
 use crate::cli::output::say;
@@ -11,16 +13,16 @@ use judgement::guard::trigger::TriggerLevel;
 use judgement::guard::window::WindowSample;
 use judgement::guard::{EvidenceBudget, GuardPolicy, Observation, Verdict, judge};
 use judgement::rollout::ledger::{RolloutLedger, rescues_in_words};
-use judgement::rollout::{Component, DurableState, JournalChange, JudgementRecord};
+use judgement::rollout::{ChangeKind, Component, DurableState, JournalChange, JudgementRecord};
 use judgement::time::Millis;
 use judgement::traffic::Environment;
-use sidecar::journal::JournalReader;
+use sidecar::journal::{JournalQuery, JournalReader};
 
 #[derive(Debug, clap::Args)]
 pub struct ExplainArgs {
-    /// The entry's number, as `cutover history` shows it.
+    /// The entry's number, as `cutover history` shows it. Default: the latest rollback.
     #[arg(value_parser = entry_number)]
-    id: u64,
+    id: Option<u64>,
     #[command(flatten)]
     journal: JournalArg,
     /// Print text or JSON.
@@ -41,18 +43,26 @@ fn entry_number(text: &str) -> Result<u64, String> {
     text.parse().map_err(|_| "an entry is a number: `cutover history` lists them".to_owned())
 }
 
+fn latest_rollback(journal: &JournalReader) -> anyhow::Result<u64> {
+    let query = JournalQuery { kind: Some(ChangeKind::Rollback), limit: 1, ..JournalQuery::default() };
+    let page = journal.page(&query)?;
+    let latest = page.entries.first().map(|entry| entry.change.id);
+    latest.context("nothing was rolled back so far; name an entry: `cutover history` lists them")
+}
+
 pub fn run(args: &ExplainArgs) -> anyhow::Result<Exit> {
     let journal = args.journal.open()?;
-    let broken = journal.broken_up_to(args.id)?;
-    let Some(entry) = journal.entry(args.id)? else {
+    let id = match args.id {
+        Some(id) => id,
+        None => latest_rollback(&journal)?,
+    };
+    let broken = journal.broken_up_to(id)?;
+    let Some(entry) = journal.entry(id)? else {
         let anchor = journal.anchor()?.id;
-        if (1..=anchor).contains(&args.id) {
-            anyhow::bail!(
-                "entry {} is gone: entries up to {anchor} were removed ([state] keep and keep_size)",
-                args.id
-            );
+        if (1..=anchor).contains(&id) {
+            anyhow::bail!("entry {id} is gone: entries up to {anchor} were removed ([state] keep and keep_size)");
         }
-        anyhow::bail!("there is no entry {}: `cutover history` lists them", args.id);
+        anyhow::bail!("there is no entry {id}: `cutover history` lists them");
     };
     if args.output == Output::Json {
         crate::cli::output::json(&entry)?;

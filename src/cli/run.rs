@@ -3,6 +3,7 @@
 //! SIGTERM drains, SIGINT exits at once except for the teardown of validation runs (a second signal ends that too), SIGHUP
 //! reloads the routing file and reopens the access log, and SIGUSR2 upgrades as `cutover upgrade` does.
 
+use std::io::IsTerminal;
 use std::path::{Path, PathBuf};
 
 use anyhow::Context;
@@ -48,18 +49,7 @@ pub fn run(path: &Path, log_json: bool, take_over: bool) -> anyhow::Result<Exit>
         false => started(path, OpenSockets::of_service_manager()?, None)?,
         true => in_place_of_another(path)?,
     };
-    if let Some(local) = running.local_token.as_ref().filter(|local| local.made) {
-        show_token(local, log_json);
-    }
-    for address in &running.addresses {
-        tracing::info!(%address, "listening");
-    }
-    for address in &running.tls_addresses {
-        tracing::info!(%address, "listening with TLS");
-    }
-    let settings = &running.settings;
-    tracing::info!(admin = %running.admin, routing = %settings.routing.display(), state = %settings.state.display(), "ready");
-    service_manager::tell_ready();
+    tell_ready(&running, log_json);
     let ending = runtime.block_on(async {
         let door = UpgradeDoor::open(&running.settings.state);
         let door = door.inspect_err(|error| tracing::warn!(%error, "`cutover upgrade` cannot ask; SIGUSR2 can")).ok();
@@ -70,17 +60,7 @@ pub fn run(path: &Path, log_json: bool, take_over: bool) -> anyhow::Result<Exit>
             never = service_manager::keep_watchdog(&counters) => match never {},
         }
     });
-    match &ending {
-        Ending::Drain => {
-            service_manager::tell_stopping();
-            tracing::info!(drain = %running.settings.drain, "SIGTERM: finishing requests in flight");
-        }
-        Ending::Interrupt => tracing::info!("SIGINT: exiting at once"),
-        Ending::Replaced(successor) => {
-            service_manager::tell_successor(successor.process);
-            tracing::info!(process = successor.process, version = %successor.version, "another process serves: finishing requests in flight");
-        }
-    }
+    ending.tell(&running);
     let ender = running.ender();
     // Dropped with the process; a second signal ends the drain.
     let impatient = std::thread::Builder::new().name("signals".to_owned()).spawn(move || {
@@ -107,6 +87,38 @@ pub fn run(path: &Path, log_json: bool, take_over: bool) -> anyhow::Result<Exit>
     drop(impatient);
     tracing::info!("stopped");
     Ok(Exit::Ok)
+}
+
+/// Says where it listens, and that it is ready.
+fn tell_ready(running: &Running, log_json: bool) {
+    if let Some(local) = running.local_token.as_ref().filter(|local| local.made) {
+        show_token(local, log_json);
+    }
+    for address in &running.addresses {
+        tracing::info!(%address, "listening");
+    }
+    for address in &running.tls_addresses {
+        tracing::info!(%address, "listening with TLS");
+    }
+    let settings = &running.settings;
+    tracing::info!(admin = %running.admin, routing = %settings.routing.display(), state = %settings.state.display(), "ready");
+    service_manager::tell_ready();
+}
+
+impl Ending {
+    fn tell(&self, running: &Running) {
+        match self {
+            Ending::Drain => {
+                service_manager::tell_stopping();
+                tracing::info!(drain = %running.settings.drain, "SIGTERM: finishing requests in flight");
+            }
+            Ending::Interrupt => tracing::info!("SIGINT: exiting at once"),
+            Ending::Replaced(successor) => {
+                service_manager::tell_successor(successor.process);
+                tracing::info!(process = successor.process, version = %successor.version, "another process serves: finishing requests in flight");
+            }
+        }
+    }
 }
 
 fn started(path: &Path, open: OpenSockets, before: Option<&mut Predecessor>) -> anyhow::Result<Running> {
@@ -302,17 +314,22 @@ fn in_one_line(error: &str) -> String {
     }
 }
 
-/// Shows a new token once.
+/// Shows a new token once, to a person. What is no terminal is stored, and secrets must not be stored with it.
 fn show_token(local: &LocalToken, log_json: bool) {
-    // JSON logs are stored, and secrets must not be stored with them.
-    if log_json {
-        tracing::info!(path = %local.path.display(), "created a token for the admin API");
-    } else {
-        let place = match local.stored {
-            true => format!("kept in {}", local.path.display()),
-            false => "which is valid until this process exits".to_owned(),
-        };
-        crate::cli::output::complain!("cutover: created a token for the admin API, {place}:");
-        crate::cli::output::complain!("{}", local.secret.text());
+    let path = local.path.display();
+    match (std::io::stderr().is_terminal() && !log_json, local.stored) {
+        (true, true) => {
+            crate::cli::output::complain!("cutover: created a token for the admin API, kept in {path}:");
+            crate::cli::output::complain!("{}", local.secret.text());
+        }
+        (true, false) => {
+            let until = "which is valid until this process exits";
+            crate::cli::output::complain!("cutover: created a token for the admin API, {until}:");
+            crate::cli::output::complain!("{}", local.secret.text());
+        }
+        (false, true) => tracing::info!(%path, "created a token for the admin API"),
+        (false, false) => {
+            tracing::error!(%path, "the admin API has a token that nobody knows, because it cannot be written: make room and restart");
+        }
     }
 }

@@ -62,7 +62,7 @@ pub fn run(args: &TokenArgs) -> anyhow::Result<Exit> {
                 "Anyone with this token acts as {}. It is shown only once: store it with your secrets.",
                 role.with_article()
             );
-            say!("Add these lines to cutover.toml and restart:");
+            say!("Add these lines to cutover.toml, which takes effect when it is saved:");
             say!("");
             say!("[[admin.token]]");
             say!("name = \"{name}\"");

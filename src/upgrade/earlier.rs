@@ -2,7 +2,7 @@
 
 use std::io;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
+use std::sync::mpsc::{Receiver, Sender, TryRecvError, channel};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
@@ -22,7 +22,8 @@ pub struct EarlierProcesses(Option<Hearing>);
 
 #[derive(Debug)]
 struct Hearing {
-    enough: Arc<AtomicBool>,
+    /// Dropped when it is enough.
+    goes_on: Sender<()>,
     thread: JoinHandle<Vec<Line>>,
 }
 
@@ -32,23 +33,22 @@ impl EarlierProcesses {
     /// # Errors
     /// There can be no more threads.
     pub(super) fn hear(line: Line, counters: Arc<Counters>) -> io::Result<EarlierProcesses> {
-        let enough = Arc::new(AtomicBool::new(false));
-        let is_enough = enough.clone();
+        let (goes_on, enough): (_, Receiver<()>) = channel();
         let thread = std::thread::Builder::new().name("upgrade".to_owned()).spawn(move || {
             let mut lines = vec![line];
-            while !lines.is_empty() && !is_enough.load(Relaxed) {
+            while !lines.is_empty() && enough.try_recv() == Err(TryRecvError::Empty) {
                 Line::wait_for_any(&lines, LOOK);
                 lines = lines.into_iter().flat_map(|line| heard(line, &counters)).collect();
             }
             lines
         })?;
-        Ok(EarlierProcesses(Some(Hearing { enough, thread })))
+        Ok(EarlierProcesses(Some(Hearing { goes_on, thread })))
     }
 
     /// Stops hearing them. Returns those that have not ended, for the next process.
     pub(super) fn pass_on(self) -> Vec<Line> {
-        let Some(Hearing { enough, thread }) = self.0 else { return Vec::new() };
-        enough.store(true, Relaxed);
+        let Some(Hearing { goes_on, thread }) = self.0 else { return Vec::new() };
+        drop(goes_on);
         thread.join().unwrap_or_default()
     }
 }

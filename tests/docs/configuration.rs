@@ -11,7 +11,7 @@ const HEAD: &str = r#"<!-- Generated from the JSON Schemas: UPDATE_DOCS=1 cargo 
 
 # Configuration reference
 
-`cutover.toml` holds settings that need a restart. The **routing file** holds everything else; it is read again within half a second of
+`cutover.toml` says how a process listens, who may steer it, and where its state is. The **routing file** holds everything else. Both are read again within half a second of
 being saved, or at SIGHUP. **Suites** are read at every run.
 
 - Unknown keys are errors. Every problem is reported at once, with file, line and a hint. A file is accepted or refused as a whole.

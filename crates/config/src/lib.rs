@@ -42,7 +42,7 @@ use memory::snapshot::health_check::HealthCheck;
 use memory::snapshot::outside_question::OutsideQuestion;
 use memory::snapshot::{FailureRules, OriginSettings, ServiceTerms};
 
-/// Settings that need a restart to change.
+/// How this process listens, who may steer it, and where its state is.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct MainConfig {
     /// A routing file, or a folder of them.

@@ -20,7 +20,7 @@ const DAY: u64 = 86_400_000;
 /// About ten years, in milliseconds.
 const DECADE: u64 = 3660 * DAY;
 
-/// `cutover.toml`: settings that need a restart to change.
+/// `cutover.toml`: how this process listens, who may steer it, and where its state is.
 #[derive(Clone, Debug, Default, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 #[schemars(extend("required" = ["version"]))]

@@ -5,6 +5,7 @@ use crate::guard::{EvidenceBudget, GuardPolicy};
 use crate::rollout::Effect;
 use crate::rollout::active_before::ActiveBefore;
 use crate::rollout::caution::CautionChange;
+use crate::rollout::handed_watch::HandedWatch;
 use crate::rollout::judged_scope::{Findings, WatchedService};
 use crate::rollout::ledger::{CandidateAccount, OpenLedger, RolloutLedger};
 use crate::rollout::service_state::{ServiceState, WaitReason};
@@ -117,7 +118,9 @@ impl ServiceUpdate<'_> {
             return None;
         }
         let handed = self.state.handed.take();
-        let (handed, ledger) = handed.map(|handed| handed.fitting(self.state)).unwrap_or_default();
+        let ServiceState { durable, routes, failure_rules, .. } = &*self.state;
+        let fitting = |handed: HandedWatch| handed.fitting(durable.rollout, routes, *failure_rules);
+        let (handed, ledger) = handed.map(fitting).unwrap_or_default();
         let recalled = self.recalled();
         let ServiceState { routes, policy, watch, .. } = &mut *self.state;
         let watch = watch.insert(ServiceWatch::new(routes.len(), policy));

@@ -136,6 +136,16 @@ impl ServiceState {
         self.durable.frozen(wall).cloned().or_else(|| self.freezes.iter().find_map(window))
     }
 
+    /// What is known of the candidate, if it is judged.
+    pub(super) fn hand_over(&self) -> Option<HandedWatch> {
+        let rollout = self.durable.rollout;
+        let scopes = self.watch.as_ref().map(ServiceWatch::hand_over);
+        let ledger = self.book.as_ref().map(OpenLedger::ledger).filter(|ledger| ledger.rollout == rollout);
+        let is_known = scopes.is_some() || ledger.is_some();
+        let (routes, failure_rules) = (self.routes.clone(), self.failure_rules);
+        is_known.then_some(HandedWatch { rollout, routes, failure_rules, scopes, ledger })
+    }
+
     /// Ends the watch, and soon the ledger: what they saw is not part of the next attempt.
     pub(super) fn end_watch(&mut self, now: Millis, verdict: bool) {
         self.watch = None;

@@ -54,6 +54,18 @@ impl State {
         State { missing: true, ..self }
     }
 
+    /// What is known of the candidate of each service that is judged, for another process.
+    pub fn hand_over(&self) -> BTreeMap<String, HandedWatch> {
+        let handed = |(name, service): (&String, &ServiceState)| Some((name.clone(), service.hand_over()?));
+        self.services.iter().filter_map(handed).collect()
+    }
+
+    /// Goes on from what another process knew, once the services are loaded.
+    #[must_use]
+    pub fn going_on_from(self, handed: BTreeMap<String, HandedWatch>) -> State {
+        State { handed, ..self }
+    }
+
     /// Takes the time of day: clocks are set, and hosts sleep, and what people agreed on is by the clock on the wall.
     pub fn tell_time(&mut self, wall: u64, now: Millis) {
         self.sequence.began = wall.saturating_sub(now.0);

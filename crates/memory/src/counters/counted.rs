@@ -44,7 +44,7 @@ impl CountedSoFar {
 }
 
 /// The counts of the process that go on, by name.
-fn of_process(process: &ProcessCounters) -> [(&'static str, &AtomicU64); 9] {
+fn of_process(process: &ProcessCounters) -> [(&'static str, &AtomicU64); 11] {
     [
         ("connections_opened", &process.connections_opened),
         ("connections_closed", &process.connections_closed),
@@ -55,6 +55,8 @@ fn of_process(process: &ProcessCounters) -> [(&'static str, &AtomicU64); 9] {
         ("resolve_errors", &process.resolve_errors),
         ("access_log_dropped", &process.access_log_dropped),
         ("access_log_errors", &process.access_log_errors),
+        ("admin_refused", &process.admin_refused),
+        ("admin_ended", &process.admin_ended),
     ]
 }
 

@@ -22,6 +22,9 @@ pub struct ProcessCounters {
     /// Lost lines: the queue was full, or the file accepted no more.
     pub access_log_dropped: AtomicU64,
     pub access_log_errors: AtomicU64,
+    /// Connections to the admin API that found no place, and those that gave their place away.
+    pub admin_refused: AtomicU64,
+    pub admin_ended: AtomicU64,
     pub sidecar_panics: AtomicU64,
     /// When the sidecar last finished a round, in milliseconds on the monotonic clock.
     pub sidecar_seen: AtomicU64,
