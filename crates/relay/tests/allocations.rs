@@ -11,6 +11,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 use std::time::Duration;
 
+use config::ProxyProtocol;
 use cutover_relay::origin::OriginResolver;
 use cutover_relay::proxy::Proxy;
 use cutover_relay::proxy::connection_limits::ConnectionLimits;

@@ -91,11 +91,15 @@ fn listeners(source: &mut SourceFile, proxy: &ProxyFile) -> Vec<PlainListener> {
     if typed.0.is_empty() && proxy.tls.is_empty() {
         source.missing(span.clone(), "the proxy has no listener", "write listen = [\"0.0.0.0:8080\"]");
     }
-    let listener = |at: &At<PlainListenerFile>| PlainListener {
-        listen: at.value.address.0,
-        proxy_protocol: word(&at.value.proxy_protocol).unwrap_or_default(),
-    };
-    typed.0.iter().map(listener).collect()
+    let mut all = Vec::new();
+    for At { value: PlainListenerFile { address, proxy_protocol }, span } in &typed.0 {
+        let proxy_protocol = word(proxy_protocol).unwrap_or_default();
+        match address {
+            Some(address) => all.push(PlainListener { listen: address.0, proxy_protocol }),
+            None => source.missing(span.clone(), "the listener has no `address`", "write address = \"0.0.0.0:8080\""),
+        }
+    }
+    all
 }
 
 /// Notes listeners that take a header of the PROXY protocol, though nobody may send one.
@@ -120,8 +124,9 @@ fn proxy_headers_need_trust(source: &mut SourceFile, proxy: &ProxyFile) {
 
 /// Notes every listener whose address another one already has. An address for every interface takes the whole port.
 fn one_listener_for_each_port(source: &mut SourceFile, proxy: &ProxyFile, admin: &AdminFile, admin_listen: SocketAddr) {
+    let plain = proxy.listen.iter().flat_map(|at| &at.value.0);
     let plain =
-        proxy.listen.iter().flat_map(|at| &at.value.0).map(|at| (at.value.address.0, Some(&at.span), "the proxy"));
+        plain.filter_map(|at| at.value.address.as_ref().map(|address| (address.0, Some(&at.span), "the proxy")));
     let tls = proxy.tls.iter().filter_map(|at| at.value.listen.as_ref());
     let tls = tls.map(|at| (at.value.0, Some(&at.span), "the proxy's TLS"));
     let default = proxy.listen.is_none() && proxy.tls.is_empty();

@@ -12,26 +12,26 @@ use crate::file::values::{ListenAddress, Word};
 /// An address with a port, and what comes before the requests there.
 #[derive(Clone, Debug)]
 pub struct PlainListenerFile {
-    pub address: ListenAddress,
+    pub address: Option<ListenAddress>,
     pub proxy_protocol: Option<At<Word<ProxyProtocol>>>,
 }
 
 /// A listener behind a load balancer.
-#[derive(Clone, Debug, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
+#[derive(Clone, Debug, Default, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+#[schemars(extend("required" = ["address"]))]
 struct PlainListenerTable {
     /// An address with a port.
-    address: ListenAddress,
+    address: Option<ListenAddress>,
     /// Whether connections from `trusted_proxies` begin with a header of the PROXY protocol, version 1 or 2, that names the
     /// client: "required", "optional" or "off".
-    #[serde(default)]
     #[schemars(extend("default" = "off"))]
     proxy_protocol: Option<At<Word<ProxyProtocol>>>,
 }
 
 impl From<ListenAddress> for PlainListenerFile {
     fn from(address: ListenAddress) -> PlainListenerFile {
-        PlainListenerFile { address, proxy_protocol: None }
+        PlainListenerFile { address: Some(address), proxy_protocol: None }
     }
 }
 

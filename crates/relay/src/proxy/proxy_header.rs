@@ -5,7 +5,6 @@
 
 mod parse;
 
-use std::cell::Cell;
 use std::future::poll_fn;
 use std::io;
 use std::net::SocketAddr;
@@ -18,32 +17,9 @@ use tokio::time::sleep;
 use crate::proxy::context::ClientSource;
 use crate::proxy::worker::{RegisteredConnection, Worker};
 use config::ProxyProtocol;
-use judgement::time::Millis;
 use memory::clock;
 use memory::counters::RefusalReason;
 pub use parse::{FirstBytes, LONGEST_HEADER, ProxyHeader, ProxyHeaderError, parse};
-
-/// Refused headers are logged so often.
-const BETWEEN_NOTICES: Millis = Millis::seconds(10);
-
-/// When a worker has last logged a refused connection, and what it has kept to itself since.
-#[derive(Debug, Default)]
-pub struct RefusalNotices {
-    next: Cell<Millis>,
-    unsaid: Cell<u64>,
-}
-
-impl RefusalNotices {
-    /// How many were not logged since the last one that was; `None` if this is to be another one.
-    fn take(&self, now: Millis) -> Option<u64> {
-        if now < self.next.get() {
-            self.unsaid.set(self.unsaid.get() + 1);
-            return None;
-        }
-        self.next.set(now.plus(BETWEEN_NOTICES));
-        Some(self.unsaid.take())
-    }
-}
 
 /// How a connection has begun.
 enum Beginning {

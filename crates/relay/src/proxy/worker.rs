@@ -19,7 +19,7 @@ use crate::head::{self, IdGenerator, StackText};
 use crate::proxy::buffers::FreeBuffers;
 use crate::proxy::mirror::CopyQueue;
 use crate::proxy::pool::OriginPool;
-use crate::proxy::proxy_header::RefusalNotices;
+use crate::proxy::refusal_notices::RefusalNotices;
 use crate::proxy::request_limits::RequestLimits;
 use crate::proxy::routed_request::RoutedRequest;
 use crate::proxy::timer::FreeTimers;
