@@ -279,8 +279,8 @@ struct Sockets {
 /// What one worker listens on.
 #[derive(Debug, Default)]
 struct WorkerSockets {
-    plain: Vec<TcpListener>,
     /// Each with the place of its listener in the file.
+    plain: Vec<(usize, TcpListener)>,
     tls: Vec<(usize, TcpListener)>,
 }
 
@@ -293,7 +293,7 @@ impl Sockets {
     fn open(settings: &MainConfig, workers: usize, mut open: OpenSockets) -> anyhow::Result<Sockets> {
         let mut of_workers: Vec<WorkerSockets> = (0..workers).map(|_| WorkerSockets::default()).collect();
         let (mut addresses, mut tls_addresses, mut held) = (Vec::new(), Vec::new(), Vec::new());
-        let plain = settings.listen.iter().map(|address| (SocketPurpose::Plain, *address));
+        let plain = settings.listen.iter().map(|listener| (SocketPurpose::Plain, listener.listen));
         let tls = settings.tls.iter().map(|listener| (SocketPurpose::Tls, listener.listen));
         for (purpose, asked) in plain.chain(tls) {
             let sockets = match open.take(purpose, asked) {
@@ -314,7 +314,7 @@ impl Sockets {
                 let Some(worker) = of_workers.get_mut(at) else { continue };
                 match purpose {
                     SocketPurpose::Tls => worker.tls.push((place, socket)),
-                    SocketPurpose::Plain | SocketPurpose::Admin => worker.plain.push(socket),
+                    SocketPurpose::Plain | SocketPurpose::Admin => worker.plain.push((place, socket)),
                 }
             }
         }
@@ -500,9 +500,19 @@ impl Front<'_> {
         shared: &ListenerContext,
     ) -> Vec<WorkerGeneration> {
         let of = |(at, WorkerSockets { plain, tls }): (usize, WorkerSockets)| {
-            let plain = plain.into_iter().map(|socket| WorkerListener { socket, tls: None });
+            let plain_protocol = |place: usize| self.settings.listen.get(place).map(|listener| listener.proxy_protocol);
+            let tls_protocol = |place: usize| self.settings.tls.get(place).map(|listener| listener.proxy_protocol);
+            let plain = plain.into_iter().map(|(place, socket)| WorkerListener {
+                socket,
+                tls: None,
+                proxy_protocol: plain_protocol(place).unwrap_or_default(),
+            });
             let current = |place: usize| self.certificates.get(place).cloned();
-            let tls = tls.into_iter().map(|(place, socket)| WorkerListener { socket, tls: current(place) });
+            let tls = tls.into_iter().map(|(place, socket)| WorkerListener {
+                socket,
+                tls: current(place),
+                proxy_protocol: tls_protocol(place).unwrap_or_default(),
+            });
             let (counters, sidecar) = (counters.clone(), sidecar.clone());
             let proxy = Proxy::new(Shard(at), published.clone(), counters, sidecar, self.settings)
                 .with_access_log(self.access.cloned())

@@ -27,8 +27,14 @@ const PATIENCE: Duration = Duration::from_secs(60);
 
 /// Has the listeners where the CA looks, and the certificates from it.
 fn with_acme(settings: &mut MainConfig, terms: &PebbleTerms, acme: AcmeSettings) {
-    settings.listen = vec![terms.http];
-    settings.tls = vec![TlsListener { listen: terms.tls, http2: true, certificates: vec![], acme: true }];
+    settings.listen = vec![terms.http.into()];
+    settings.tls = vec![TlsListener {
+        listen: terms.tls,
+        proxy_protocol: config::ProxyProtocol::Off,
+        http2: true,
+        certificates: vec![],
+        acme: true,
+    }];
     settings.redirect_to_https = Some(443);
     settings.acme = Some(acme);
 }
@@ -364,7 +370,7 @@ fn challenges_of_other_programs_are_answered_from_their_folder_before_any_redire
 fn a_main_file_that_is_read_anew_begins_and_ends_the_orders() {
     let terms = PebbleTerms::default();
     let pebble = Pebble::start(&terms);
-    let mut house = House::with("weight = 0", "", |settings| settings.listen = vec![terms.http]);
+    let mut house = House::with("weight = 0", "", |settings| settings.listen = vec![terms.http.into()]);
     let before = house.settings.clone();
     let mut settings = before.clone();
     let acme = pebble.settings(house.dir.path(), Some(&["shop.test"]), &[Http]);

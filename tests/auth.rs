@@ -11,7 +11,7 @@ use axum::{Json, Router, middleware};
 use serde_json::Value;
 
 use config::admin::{AdminAccess, Role, Token};
-use config::{CertificateFiles, TlsListener};
+use config::{CertificateFiles, ProxyProtocol, TlsListener};
 use cutover::admin::authentication::{self, Authenticator};
 use cutover::admin::caller::Caller;
 use cutover::admin::tokens::{Keyring, TokenText};
@@ -306,7 +306,13 @@ fn with_tls_tokens_travel_under_it_and_nothing_else_is_answered() {
         certificate.write(&dir, "admin");
         let files = CertificateFiles { cert: dir.join("admin.pem"), key: dir.join("admin.key") };
         let listen = settings.admin;
-        settings.admin_access.tls = Some(TlsListener { listen, http2: false, certificates: vec![files], acme: false });
+        settings.admin_access.tls = Some(TlsListener {
+            listen,
+            proxy_protocol: ProxyProtocol::Off,
+            http2: false,
+            certificates: vec![files],
+            acme: false,
+        });
     });
     let address = house.running.admin;
     let mut stream = tls::connect(address, "localhost", &trusting(&[&certificate], &["http/1.1"])).unwrap();

@@ -208,6 +208,15 @@ fn a_broken_main_file_is_refused_with_place_and_way_out() {
             "version = 1\n[[notify]]\nname = \"a\"\nkind = \"email\"\nsmtp = \"mail.test:25\"\nfrom = \"cutover\"\nto = []\nusername = \"x\"\n\
              [[notify]]\nname = \"b\"\nkind = \"email\"\nsmtp = \"smtp://mail.test\"\nfrom = \"a@b.test\"\nto = [\"a\"]\nusername = \"x\"\npassword_file = \"routing.toml\"\n",
         ),
+        (
+            "headers of the PROXY protocol from nobody",
+            "version = 1\n[proxy]\nlisten = [{ address = \"127.0.0.1:8080\", proxy_protocol = \"required\" }, { address = \"127.0.0.1:8081\", proxy_protocol = \"optional\" }]\n\
+             [[proxy.tls]]\nlisten = \"127.0.0.1:8443\"\nproxy_protocol = \"required\"\ncert_file = \"a.pem\"\nkey_file = \"a.key\"\n",
+        ),
+        (
+            "listeners that are tables with mistakes",
+            "version = 1\n[proxy]\ntrusted_proxies = \"private\"\nlisten = [{ address = \"127.0.0.1:8080\", proxy_protocol = \"require\" }, { adress = \"127.0.0.1:8081\" }, { proxy_protocol = \"off\" }, { address = \":80\" }, true]\n",
+        ),
         ("a network that is none", "version = 1\n[proxy]\ntrusted_proxies = [\"10.0.0.0/40\", \"mars\"]\n"),
         (
             "sets of networks that are none",

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::SeqCst};
 use std::time::Duration;
 
-use config::{CertificateFiles, MainConfig, TlsListener};
+use config::{CertificateFiles, MainConfig, ProxyProtocol, TlsListener};
 use cutover::serve;
 use judgement::time::Millis;
 use relay::proxy::listen::DrainSettings;
@@ -42,6 +42,7 @@ fn twenty_drains_under_load_lose_no_request_over_three_protocols() {
         let mut settings = another(&house, at);
         settings.tls = vec![TlsListener {
             listen: "127.0.0.1:0".parse().unwrap(),
+            proxy_protocol: ProxyProtocol::Off,
             http2: true,
             certificates: vec![CertificateFiles {
                 cert: house.dir.path().join("shop.pem"),

@@ -48,6 +48,7 @@ mod peers;
 mod plan;
 mod preflight;
 mod proof;
+mod proxy_protocol;
 mod rate_limits;
 mod redirects;
 mod refusals;

@@ -7,7 +7,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::SeqCst};
 use std::time::Duration;
 
 use bytes::Bytes;
-use config::{CertificateFiles, ClientLimits, TlsListener};
+use config::{CertificateFiles, ClientLimits, ProxyProtocol, TlsListener};
 use judgement::time::Millis;
 
 use crate::support::client::get;
@@ -38,8 +38,13 @@ pub fn house(first: &Certificate, more: &[(&str, &Certificate)], limits: ClientL
             key: dir.join(format!("{name}.key")),
         };
         let certificates = std::iter::once("first").chain(more.iter().map(|(name, _)| *name)).map(files).collect();
-        settings.tls =
-            vec![TlsListener { listen: "127.0.0.1:0".parse().unwrap(), http2: true, certificates, acme: false }];
+        settings.tls = vec![TlsListener {
+            listen: "127.0.0.1:0".parse().unwrap(),
+            proxy_protocol: ProxyProtocol::Off,
+            http2: true,
+            certificates,
+            acme: false,
+        }];
         settings.limits = ClientLimits { connections_per_address: 0, ..limits };
     })
 }
@@ -123,8 +128,13 @@ fn files_that_are_no_certificate_are_refused_at_the_start() {
         let mut settings = crate::support::house::settings(dir.path());
         let certificates =
             vec![CertificateFiles { cert: dir.path().join("first.pem"), key: dir.path().join("first.key") }];
-        settings.tls =
-            vec![TlsListener { listen: "127.0.0.1:0".parse().unwrap(), http2: true, certificates, acme: false }];
+        settings.tls = vec![TlsListener {
+            listen: "127.0.0.1:0".parse().unwrap(),
+            proxy_protocol: ProxyProtocol::Off,
+            http2: true,
+            certificates,
+            acme: false,
+        }];
         let refused = cutover::serve::start(&settings).unwrap_err().to_string();
         assert!(refused.contains(words) && refused.contains("cannot listen with TLS"), "{refused}");
     }

@@ -34,7 +34,19 @@ pub struct Client {
 
 impl Client {
     pub fn to(address: SocketAddr) -> Client {
-        let tcp = TcpStream::connect(address).expect("the proxy listens");
+        Client::over(TcpStream::connect(address).expect("the proxy listens"))
+    }
+
+    /// From another address of this host.
+    pub fn from_to(source: &str, address: SocketAddr) -> Client {
+        let socket = socket2::Socket::new(socket2::Domain::IPV4, socket2::Type::STREAM, None).unwrap();
+        let source: SocketAddr = format!("{source}:0").parse().unwrap();
+        socket.bind(&source.into()).unwrap();
+        socket.connect(&address.into()).expect("the proxy listens");
+        Client::over(socket.into())
+    }
+
+    fn over(tcp: TcpStream) -> Client {
         tcp.set_nodelay(true).unwrap();
         tcp.set_read_timeout(Some(Duration::from_secs(20))).unwrap();
         Client { tcp, spare: Vec::new() }

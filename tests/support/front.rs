@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use config::{CertificateFiles, MainConfig, TlsListener};
+use config::{CertificateFiles, MainConfig, ProxyProtocol, TlsListener};
 use judgement::traffic::Environment;
 use memory::counters::AttemptFailure;
 
@@ -47,7 +47,13 @@ impl Front {
             std::fs::write(&settings.routing, routing).unwrap();
             let files = CertificateFiles { cert: dir.join("front.pem"), key: dir.join("front.key") };
             let listen = "127.0.0.1:0".parse().unwrap();
-            settings.tls = vec![TlsListener { listen, http2: true, certificates: vec![files], acme: false }];
+            settings.tls = vec![TlsListener {
+                listen,
+                proxy_protocol: ProxyProtocol::Off,
+                http2: true,
+                certificates: vec![files],
+                acme: false,
+            }];
             change(settings);
         });
         Front { house, clients: trusting(&[&authority.certificate], &["h2"]) }

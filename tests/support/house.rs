@@ -41,7 +41,7 @@ pub fn settings(dir: &std::path::Path) -> MainConfig {
     let any: SocketAddr = "127.0.0.1:0".parse().unwrap();
     MainConfig {
         routing: dir.join("routing.toml"),
-        listen: vec![any],
+        listen: vec![any.into()],
         tls: vec![],
         acme: None,
         acme_challenges: None,

@@ -6,6 +6,7 @@ mod acme;
 mod edits;
 mod gate;
 mod health;
+mod listener;
 mod main;
 mod metric;
 mod mirror;
@@ -27,6 +28,7 @@ pub use acme::{AcmeFile, EabFile, OnDemandFile};
 pub use edits::EditsFile;
 pub use gate::GateFile;
 pub use health::{HealthAction, HealthFile, HttpFile, ProbeMethod, RedisFile, SqlFile};
+pub use listener::PlainListenerFile;
 pub use main::{
     AccessLogFile, AdminFile, CertificateFile, LimitsFile, MainFile, ProxyFile, SidecarFile, StateFile, TlsFile,
     TokenFile, ValidationFile,

@@ -48,7 +48,7 @@ use memory::snapshot::{FailureRules, OriginSettings, ServiceTerms};
 pub struct MainConfig {
     /// A routing file, or a folder of them.
     pub routing: PathBuf,
-    pub listen: Vec<SocketAddr>,
+    pub listen: Vec<PlainListener>,
     pub tls: Vec<TlsListener>,
     /// Where certificates come from that no file has.
     pub acme: Option<acme::AcmeSettings>,
@@ -116,10 +116,37 @@ impl Default for JournalRetention {
     }
 }
 
+/// A listener without TLS.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct PlainListener {
+    pub listen: SocketAddr,
+    pub proxy_protocol: ProxyProtocol,
+}
+
+impl From<SocketAddr> for PlainListener {
+    fn from(listen: SocketAddr) -> PlainListener {
+        PlainListener { listen, proxy_protocol: ProxyProtocol::Off }
+    }
+}
+
+/// Whether the connections of trusted proxies begin with a header of the PROXY protocol.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum ProxyProtocol {
+    /// All must, and nobody else may connect.
+    Required,
+    /// They may.
+    Optional,
+    /// None does.
+    #[default]
+    Off,
+}
+
 /// A TLS listener. Its files are read again when they change.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct TlsListener {
     pub listen: SocketAddr,
+    pub proxy_protocol: ProxyProtocol,
     pub http2: bool,
     /// The first is for clients that ask for no name, or an unknown one. None only if there are those of a CA.
     pub certificates: Vec<CertificateFiles>,
@@ -357,8 +384,9 @@ impl std::error::Error for ConfigError {}
 
 impl MainConfig {
     pub fn listeners(&self) -> OwnListeners {
+        let plain = self.listen.iter().map(|listener| listener.listen);
         let tls = self.tls.iter().map(|listener| listener.listen);
-        OwnListeners { proxy: self.listen.iter().copied().chain(tls).collect(), admin: self.admin }
+        OwnListeners { proxy: plain.chain(tls).collect(), admin: self.admin }
     }
 }
 

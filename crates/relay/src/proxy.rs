@@ -4,7 +4,7 @@
 //! that was chosen, and is counted; a failed candidate request may be served again by the active environment before the
 //! client has seen anything. Nothing here waits for the sidecar, takes a lock or looks up a label.
 //!
-//! - Connections: [`listen`], [`connection_limits`], [`tls`], and what they share in a thread: [`worker`], `buffers`, `timer`.
+//! - Connections: [`listen`], [`connection_limits`], [`proxy_header`], [`tls`], and what they share in a thread: [`worker`], `buffers`, `timer`, `refusal_notices`.
 //! - A client's connection: `client_http1` and `client_http2`, which turn it into requests.
 //! - A request: `exchange`. Its routing and its attempts: `context`, `routed_request`, `endpoint_choice`, `upstream_try`,
 //!   `rescue`, `turn`. Connections to origins: `pool`.
@@ -27,6 +27,8 @@ pub mod listen;
 pub mod mirror;
 mod passage;
 mod pool;
+pub mod proxy_header;
+mod refusal_notices;
 pub mod request_limits;
 mod rescue;
 mod routed_request;

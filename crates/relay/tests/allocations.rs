@@ -11,6 +11,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 use std::time::Duration;
 
+use config::ProxyProtocol;
 use cutover_relay::origin::OriginResolver;
 use cutover_relay::proxy::Proxy;
 use cutover_relay::proxy::connection_limits::ConnectionLimits;
@@ -96,7 +97,10 @@ impl Relay {
         let (ending, end) = watch::channel(ShutdownSignal::NotYet);
         let (_, replaced) = watch::channel(false);
         let shared = ListenerContext { connection_limits: Arc::new(limits), request_limits, end, replaced };
-        let sockets = listeners.into_iter().map(|socket| WorkerListener { socket, tls: None }).collect();
+        let sockets = listeners
+            .into_iter()
+            .map(|socket| WorkerListener { socket, tls: None, proxy_protocol: ProxyProtocol::Off })
+            .collect();
         start_worker("worker".to_owned(), WorkerGeneration { proxy, listeners: sockets, shared }).unwrap();
         Relay { address, _end: ending, _sidecar: sidecar, _dir: dir }
     }

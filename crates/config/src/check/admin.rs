@@ -7,7 +7,7 @@ use crate::admin::{AdminAccess, Token};
 use crate::check::word;
 use crate::file::{AdminFile, At, TokenFile};
 use crate::read::SourceFile;
-use crate::{CertificateFiles, TlsListener};
+use crate::{CertificateFiles, ProxyProtocol, TlsListener};
 
 /// The longest name: people read it in every journal entry.
 const LONGEST_NAME: usize = 64;
@@ -45,7 +45,7 @@ fn tls(source: &mut SourceFile, file: &AdminFile, listen: SocketAddr, base: &Pat
         (None, None) => None,
         (Some(cert), Some(key)) => {
             let certificates = vec![CertificateFiles { cert: base.join(&cert.value), key: base.join(&key.value) }];
-            Some(TlsListener { listen, http2: false, certificates, acme: false })
+            Some(TlsListener { listen, proxy_protocol: ProxyProtocol::Off, http2: false, certificates, acme: false })
         }
         (Some(at), None) | (None, Some(at)) => {
             let hint = "write cert_file = \"admin.pem\" and key_file = \"admin.key\"".to_owned();

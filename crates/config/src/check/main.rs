@@ -4,10 +4,12 @@ use std::net::{IpAddr, SocketAddr};
 use std::path::Path;
 
 use crate::check::{access, acme, admin as api, length, notify, size, whole, word};
-use crate::file::{AdminFile, At, LimitsFile, MainFile, ProxyFile, StateFile, ValidationFile};
+use crate::file::values::Word;
+use crate::file::{AdminFile, At, LimitsFile, MainFile, PlainListenerFile, ProxyFile, StateFile, ValidationFile};
 use crate::read::SourceFile;
 use crate::{
-    CertificateFiles, ClientLimits, HopHeaders, JournalRetention, MainConfig, TlsListener, ValidationSettings,
+    CertificateFiles, ClientLimits, HopHeaders, JournalRetention, MainConfig, PlainListener, ProxyProtocol,
+    TlsListener, ValidationSettings,
 };
 use judgement::time::Millis;
 
@@ -58,6 +60,9 @@ pub fn main(source: &mut SourceFile, file: &MainFile, base: &Path) -> MainConfig
         let message = format!("`drain_delay` is part of `drain`, and cannot be longer than its {}", config.drain);
         source.problem(at.span.clone(), message, Some("make `drain` longer, or `drain_delay` shorter".to_owned()));
     }
+    if config.trusted_proxies.is_empty() {
+        proxy_headers_need_trust(source, proxy);
+    }
     one_listener_for_each_port(source, proxy, admin, admin_listen);
     MainConfig { warnings: std::mem::take(&mut source.warnings), ..config }
 }
@@ -80,20 +85,50 @@ fn validation(file: Option<&ValidationFile>) -> ValidationSettings {
 }
 
 /// The plain listeners; if there is no listener at all, the default one.
-fn listeners(source: &mut SourceFile, proxy: &ProxyFile) -> Vec<SocketAddr> {
+fn listeners(source: &mut SourceFile, proxy: &ProxyFile) -> Vec<PlainListener> {
     let Some(At { value: typed, span }) = &proxy.listen else {
         let plain = SocketAddr::from(([0, 0, 0, 0], 8080));
-        return if proxy.tls.is_empty() { vec![plain] } else { Vec::new() };
+        return if proxy.tls.is_empty() { vec![plain.into()] } else { Vec::new() };
     };
     if typed.0.is_empty() && proxy.tls.is_empty() {
         source.missing(span.clone(), "the proxy has no listener", "write listen = [\"0.0.0.0:8080\"]");
     }
-    typed.0.iter().map(|at| at.value.0).collect()
+    let mut all = Vec::new();
+    for At { value: PlainListenerFile { address, proxy_protocol }, span } in &typed.0 {
+        let proxy_protocol = word(proxy_protocol).unwrap_or_default();
+        match address {
+            Some(address) => all.push(PlainListener { listen: address.0, proxy_protocol }),
+            None => source.missing(span.clone(), "the listener has no `address`", "write address = \"0.0.0.0:8080\""),
+        }
+    }
+    all
+}
+
+/// Notes listeners that take a header of the PROXY protocol, though nobody may send one.
+fn proxy_headers_need_trust(source: &mut SourceFile, proxy: &ProxyFile) {
+    let plain = proxy.listen.iter().flat_map(|at| &at.value.0).filter_map(|at| at.value.proxy_protocol.as_ref());
+    let tls = proxy.tls.iter().filter_map(|at| at.value.proxy_protocol.as_ref());
+    for At { value: Word(protocol), span } in plain.chain(tls) {
+        let hint = "name the load balancers: trusted_proxies = [\"10.0.0.0/8\"]";
+        match protocol {
+            ProxyProtocol::Off => {}
+            ProxyProtocol::Optional => {
+                let message = "`proxy_protocol` takes headers from `trusted_proxies` alone, and there are none";
+                source.warning(span.clone(), message, hint);
+            }
+            ProxyProtocol::Required => {
+                let message = "nobody can connect: only `trusted_proxies` may send the header, and there are none";
+                source.problem(span.clone(), message, Some(hint.to_owned()));
+            }
+        }
+    }
 }
 
 /// Notes every listener whose address another one already has. An address for every interface takes the whole port.
 fn one_listener_for_each_port(source: &mut SourceFile, proxy: &ProxyFile, admin: &AdminFile, admin_listen: SocketAddr) {
-    let plain = proxy.listen.iter().flat_map(|at| &at.value.0).map(|at| (at.value.0, Some(&at.span), "the proxy"));
+    let plain = proxy.listen.iter().flat_map(|at| &at.value.0);
+    let plain =
+        plain.filter_map(|at| at.value.address.as_ref().map(|address| (address.0, Some(&at.span), "the proxy")));
     let tls = proxy.tls.iter().filter_map(|at| at.value.listen.as_ref());
     let tls = tls.map(|at| (at.value.0, Some(&at.span), "the proxy's TLS"));
     let default = proxy.listen.is_none() && proxy.tls.is_empty();
@@ -157,7 +192,13 @@ fn tls(source: &mut SourceFile, proxy: &ProxyFile, base: &Path, acme: bool) -> V
             };
             certificates.push(CertificateFiles { cert: base.join(&cert.value), key: base.join(&key.value) });
         }
-        all.push(TlsListener { listen: at.value.0, http2: file.http2.unwrap_or(true), certificates, acme });
+        all.push(TlsListener {
+            listen: at.value.0,
+            proxy_protocol: word(&file.proxy_protocol).unwrap_or_default(),
+            http2: file.http2.unwrap_or(true),
+            certificates,
+            acme,
+        });
     }
     all
 }

@@ -3,11 +3,11 @@
 use schemars::JsonSchema;
 use serde::Deserialize;
 
-use crate::EarlyHints;
 use crate::access::LogFormat;
 use crate::admin::Role;
 use crate::file::values::{Duration, ListenAddress, Share, Size, TokenExpiry, TrustedProxies, Whole, Word};
-use crate::file::{AcmeFile, At, NotifyFile, OneOrMany};
+use crate::file::{AcmeFile, At, NotifyFile, OneOrMany, PlainListenerFile};
+use crate::{EarlyHints, ProxyProtocol};
 
 /// The limit of numbers that are only counted.
 const ANY: u64 = u32::MAX as u64;
@@ -72,9 +72,10 @@ pub struct ValidationFile {
 #[derive(Clone, Debug, Default, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct ProxyFile {
-    /// Addresses with a port, for plain HTTP. Default: "0.0.0.0:8080", unless there are TLS listeners.
+    /// Addresses with a port, for plain HTTP. Default: "0.0.0.0:8080", unless there are TLS listeners. Behind a load balancer
+    /// that says who the client is, a table: { address = "0.0.0.0:8080", proxy_protocol = "required" }.
     #[schemars(extend("default" = ["0.0.0.0:8080"]))]
-    pub listen: Option<At<OneOrMany<ListenAddress, true>>>,
+    pub listen: Option<At<OneOrMany<PlainListenerFile, true>>>,
     /// Whether plain listeners take HTTP/2 from clients that begin with it (prior knowledge, RFC 9113 3.3), such as gRPC
     /// without TLS.
     #[schemars(extend("default" = true))]
@@ -128,6 +129,10 @@ pub struct ProxyFile {
 pub struct TlsFile {
     /// An address with a port.
     pub listen: Option<At<ListenAddress>>,
+    /// Whether connections from `trusted_proxies` begin with a header of the PROXY protocol, version 1 or 2, that names the
+    /// client: "required", "optional" or "off".
+    #[schemars(extend("default" = "off"))]
+    pub proxy_protocol: Option<At<Word<ProxyProtocol>>>,
     /// The certificate with its chain, in PEM. Relative to this file, and read again when it changes. Without one, the
     /// listener has the certificates of `[acme]`.
     pub cert_file: Option<At<String>>,
@@ -158,7 +163,7 @@ pub struct CertificateFile {
 #[derive(Clone, Debug, Default, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct LimitsFile {
-    /// The time from a request's first byte to the end of its head.
+    /// The time from a request's first byte to the end of its head, and for the whole header of the PROXY protocol.
     #[schemars(extend("default" = "10s"))]
     pub header_time: Option<At<Duration>>,
     /// The size of a request's head, from 256 bytes to "1MiB".
@@ -198,7 +203,8 @@ pub struct LimitsFile {
     /// Client connections in total. 0 means as many as the file descriptors allow.
     #[schemars(extend("default" = 0, "x-unit" = "connections"))]
     pub connections: Option<At<Whole<0, ANY>>>,
-    /// Client connections from one address. 0 means no limit. Connections from `trusted_proxies` count in total alone.
+    /// Client connections from one address. 0 means no limit. Connections from `trusted_proxies` count in total alone, unless
+    /// the PROXY protocol names their client.
     #[schemars(extend("default" = 256, "x-unit" = "connections"))]
     pub connections_per_address: Option<At<Whole<0, ANY>>>,
     /// Requests at once in total, whatever their protocol. 0 means as many as the file descriptors allow.

@@ -32,6 +32,8 @@ pub enum RefusalReason {
     Requests,
     #[strum(serialize = "tls_handshake")]
     Handshake,
+    ProxyHeader,
+    UntrustedProxy,
     BodyTooLarge,
     BadBody,
     RateLimited,

@@ -28,7 +28,7 @@ pub struct Arrival<'a> {
     pub trusted: bool,
     /// As the client sent it, port included.
     pub host: Option<&'a str>,
-    /// The connection to Cutover is one of TLS.
+    /// The connection to Cutover is one of TLS, or was one at the proxy that names the peer.
     pub tls: bool,
 }
 

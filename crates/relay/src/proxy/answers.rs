@@ -51,7 +51,11 @@ pub const fn to_refusal(refused: RefusalReason) -> PlainAnswer {
         RefusalReason::Requests => (503, "503 too many requests at once\n"),
         RefusalReason::Connections => (503, "503 too many connections\n"),
         // The connection ends without a response.
-        RefusalReason::ResetFlood | RefusalReason::Handshake | RefusalReason::UnrecognizedName => (400, ""),
+        RefusalReason::ResetFlood
+        | RefusalReason::Handshake
+        | RefusalReason::UnrecognizedName
+        | RefusalReason::ProxyHeader
+        | RefusalReason::UntrustedProxy => (400, ""),
         RefusalReason::BadBody => (400, "400 request body is malformed or incomplete\n"),
         RefusalReason::Held => (503, "503 the service is held, try again later\n"),
         RefusalReason::Maintenance => (503, "503 down for maintenance\n"),

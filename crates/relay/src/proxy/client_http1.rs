@@ -1,7 +1,6 @@
 //! A client's HTTP/1 connection: one request after another.
 
 use std::future::poll_fn;
-use std::net::IpAddr;
 use std::pin::Pin;
 use std::rc::Rc;
 use std::task::{Context, Poll};
@@ -14,7 +13,7 @@ use crate::proxy::access_line;
 use crate::proxy::answers::{self, ALLOWED_METHODS};
 use crate::proxy::buffers::MessageBuffers;
 use crate::proxy::client_http2;
-use crate::proxy::context::ClientConnection;
+use crate::proxy::context::{ClientConnection, ClientSource};
 use crate::proxy::exchange::{AfterRequest, exchange};
 use crate::proxy::side::{Channel, ExchangeSide};
 use crate::proxy::timer::LazyTimer;
@@ -41,10 +40,10 @@ pub async fn serve(
     worker: Rc<Worker>,
     registered: RegisteredConnection,
     mut transport: Transport,
-    peer: IpAddr,
+    source: ClientSource,
     http2: bool,
 ) {
-    let connection = Rc::new(ClientConnection::new(&worker, peer, &transport));
+    let connection = Rc::new(ClientConnection::new(&worker, source, &transport));
     let mut timer = LazyTimer::default();
     loop {
         let Some((buffers, came)) = idle(&worker, &registered, &mut transport, &mut timer).await else {

@@ -1,7 +1,8 @@
 //! Limits on connections, in total and from one address.
 //!
 //! A trusted proxy brings many clients from one address, and which of them a connection is for is known only by its
-//! requests. So its connections count in total alone; how many of them one client gets is the proxy's to limit.
+//! requests. So its connections count in total alone; how many of them one client gets is the proxy's to limit. Where it names
+//! the client of each connection by the PROXY protocol, they count for that client.
 //!
 //! The lock is taken when a connection opens and closes, never by a request.
 
@@ -54,18 +55,38 @@ impl ConnectionLimits {
             process.refuse(RefusalReason::Connections);
             return None;
         }
-        let address = (self.max_per_address > 0 && !is_trusted(&self.trusted, peer)).then(|| counted_as(peer));
-        if let Some(address) = address {
-            let mut by_address = self.by_address.lock();
-            let here = by_address.entry(address).or_default();
-            if *here >= self.max_per_address {
-                process.refuse(RefusalReason::Connections);
-                return None;
-            }
-            *here += 1;
-        }
+        let address = self.take_place(peer)?;
         count(&process.connections_opened);
         Some(ConnectionPermit { address, limits: self.clone() })
+    }
+
+    /// A place for a connection of this address, and what it is counted as, if it is counted; `None` if all are taken.
+    fn take_place(&self, client: IpAddr) -> Option<Option<IpAddr>> {
+        if self.max_per_address == 0 || is_trusted(&self.trusted, client) {
+            return Some(None);
+        }
+        let address = counted_as(client);
+        let mut by_address = self.by_address.lock();
+        let here = by_address.entry(address).or_default();
+        if *here >= self.max_per_address {
+            drop(by_address);
+            self.counters.process.refuse(RefusalReason::Connections);
+            return None;
+        }
+        *here += 1;
+        Some(Some(address))
+    }
+}
+
+impl ConnectionPermit {
+    /// Whether a trusted proxy's connection may go on as one of this client, for whom it counts from now on.
+    pub fn count_for(&mut self, client: IpAddr) -> bool {
+        if self.address.is_some() {
+            return true;
+        }
+        let place = self.limits.take_place(client);
+        self.address = place.flatten();
+        place.is_some()
     }
 }
 
@@ -113,6 +134,20 @@ mod tests {
         drop(first);
         let _again = limits.admit(client).unwrap();
         assert_eq!(limits.by_address.lock().len(), 1, "proxies are not remembered");
+    }
+
+    #[test]
+    fn a_connection_of_a_proxy_that_names_its_client_counts_for_the_client() {
+        let limits = limits(9, 2);
+        let [proxy, client, other] = ["10.0.0.1", "192.0.2.1", "192.0.2.2"].map(|address| address.parse().unwrap());
+        let mut all = [0; 4].map(|_| limits.admit(proxy).unwrap());
+        assert!(all[0].count_for(client) && all[1].count_for(client));
+        assert!(!all[2].count_for(client), "two of one client");
+        assert!(all[2].count_for(other) && all[3].count_for(proxy), "another one's, and the proxy's own");
+        assert!(limits.admit(client).is_none(), "it has its two");
+        let [first, _second, _third, _fourth] = all;
+        drop(first);
+        assert!(limits.admit(client).is_some());
     }
 
     #[test]

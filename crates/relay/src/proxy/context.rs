@@ -15,14 +15,33 @@ use memory::clock;
 use memory::counters::RefusalReason;
 use memory::snapshot::{ErrorPage, RoutingSnapshot, ServedService, SharedSnapshot};
 
+/// Where a connection comes from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ClientSource {
+    /// The peer's address, or the one that a trusted proxy names for it.
+    pub address: IpAddr,
+    /// A trusted proxy says that the client came over TLS, which has ended there.
+    pub over_tls: bool,
+}
+
+impl ClientSource {
+    /// Who has connected says nothing else.
+    pub const fn peer(address: IpAddr) -> ClientSource {
+        ClientSource { address, over_tls: false }
+    }
+}
+
 /// What all requests of a client's connection share.
 #[derive(Debug)]
 pub struct ClientConnection {
+    /// See [`ClientSource::address`].
     pub peer: IpAddr,
     /// The peer is one of the trusted proxies.
     pub trusted: bool,
     /// The TLS version, if there is TLS.
     pub tls: Option<&'static str>,
+    /// The client came over TLS, to Cutover or to the proxy that names the client.
+    pub https: bool,
     /// How many requests have come on it.
     pub requests: Cell<u32>,
     /// Requests that the client gave up before they were answered.
@@ -33,11 +52,12 @@ pub struct ClientConnection {
 }
 
 impl ClientConnection {
-    pub fn new(worker: &Worker, peer: IpAddr, transport: &Transport) -> ClientConnection {
+    pub fn new(worker: &Worker, source: ClientSource, transport: &Transport) -> ClientConnection {
         ClientConnection {
-            peer,
-            trusted: worker.is_trusted(peer),
+            peer: source.address,
+            trusted: worker.is_trusted(source.address),
             tls: transport.tls_version(),
+            https: source.over_tls || transport.is_tls(),
             requests: Cell::new(0),
             given_up: Cell::new(0),
             own: RefCell::new(None),

@@ -376,11 +376,11 @@ impl Exchange<'_> {
     /// What becomes of the request's head on its way to an endpoint; `None` before it is routed.
     fn request_change<'c>(&'c self, endpoint: &'c Endpoint, http2: bool) -> Option<RequestChange<'c>> {
         let routed = self.ctx.routed.as_ref()?;
-        let ClientConnection { peer, trusted, tls, .. } = *self.connection;
+        let ClientConnection { peer, trusted, https, .. } = *self.connection;
         let host = head::host_as_sent(self.client.view());
         Some(RequestChange {
             endpoint,
-            arrival: Arrival { peer, client: self.ctx.client, trusted, host, tls: tls.is_some() },
+            arrival: Arrival { peer, client: self.ctx.client, trusted, host, tls: https },
             strip: routed.stripping_rule(),
             ids: &self.ctx.ids,
             hop: self.worker.proxy.hop,
@@ -593,8 +593,8 @@ impl Exchange<'_> {
                 routed.current.body = Some(BodyShape { media, length, is_coded, waited });
             }
             301..=303 | 307 | 308 if matches!(request.method(), "GET" | "HEAD") => {
-                let ClientConnection { trusted, tls, .. } = *self.connection;
-                let https = head::came_by_https(tls.is_some(), trusted, request);
+                let ClientConnection { trusted, https, .. } = *self.connection;
+                let https = head::came_by_https(https, trusted, request);
                 let host = head::host_as_sent(request);
                 let front = routed.endpoint().map(|endpoint| Front { endpoint, host, https });
                 routed.current.is_loop = front.is_some_and(|front| head::leads_back(&front, request, response));
@@ -635,8 +635,8 @@ impl Exchange<'_> {
         routed.current.origin_request_id = head::origin_request_id(origin.view(), serving).map(Box::from);
         let key = routed.pin();
         let (rules, _) = snapshot.table.service(routed.decision.service);
-        let ClientConnection { trusted, tls, .. } = *self.connection;
-        let https = head::came_by_https(tls.is_some(), trusted, self.client.view());
+        let ClientConnection { trusted, https, .. } = *self.connection;
+        let https = head::came_by_https(https, trusted, self.client.view());
         // It names the client's host, which is in the buffers of the same connection.
         let mut output = std::mem::take(self.client.output());
         let endpoint = routed.endpoint().filter(|_| head::may_name_origin(origin.view()));

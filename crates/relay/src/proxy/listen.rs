@@ -26,12 +26,14 @@ use crate::proxy::acme_board::{self, AcmeBoard};
 use crate::proxy::client_http1::{self, raw_refusal};
 use crate::proxy::client_http2;
 use crate::proxy::connection_limits::ConnectionLimits;
-use crate::proxy::context::ClientConnection;
+use crate::proxy::context::{ClientConnection, ClientSource};
+use crate::proxy::proxy_header;
 use crate::proxy::request_limits::RequestLimits;
 use crate::proxy::timer::HeldClock;
 use crate::proxy::tls::CurrentTls;
 use crate::proxy::worker::{Proxy, RegisteredConnection, Worker};
 use crate::transport::Transport;
+use config::ProxyProtocol;
 use judgement::time::Millis;
 use memory::clock;
 use memory::counters::RefusalReason;
@@ -88,6 +90,7 @@ pub struct ListenerContext {
 pub struct WorkerListener {
     pub socket: StdListener,
     pub tls: Option<ListenerTls>,
+    pub proxy_protocol: ProxyProtocol,
 }
 
 /// How a listener shakes hands.
@@ -221,7 +224,8 @@ async fn work(WorkerGeneration { proxy, listeners, shared }: WorkerGeneration) {
         match TcpListener::from_std(listener.socket) {
             Ok(socket) => {
                 let (worker, shared, stopping) = (worker.clone(), shared.clone(), stopping.clone());
-                let acceptor = Acceptor { worker, socket, tls: listener.tls, shared };
+                let WorkerListener { tls, proxy_protocol, .. } = listener;
+                let acceptor = Acceptor { worker, socket, tls, proxy_protocol, shared };
                 acceptors.spawn_local(acceptor.run(stopping));
             }
             Err(error) => tracing::error!(%error, "cannot start a listener"),
@@ -280,6 +284,7 @@ struct Acceptor {
     worker: Rc<Worker>,
     socket: TcpListener,
     tls: Option<ListenerTls>,
+    proxy_protocol: ProxyProtocol,
     shared: ListenerContext,
 }
 
@@ -304,29 +309,50 @@ impl Acceptor {
         }
     }
 
-    fn serve(&self, tcp: TcpStream, peer: SocketAddr) {
-        let Some(permit) = self.shared.connection_limits.admit(peer.ip()) else {
-            if self.tls.is_none() {
-                // If the client cannot take it at once, it gets no response.
-                let _ = tcp.try_write(&raw_refusal(RefusalReason::Connections, &self.worker.date()));
+    fn serve(&self, mut tcp: TcpStream, peer: SocketAddr) {
+        let mut expected = self.proxy_protocol;
+        if expected != ProxyProtocol::Off && !self.worker.is_trusted(peer.ip()) {
+            if !proxy_header::admits_untrusted(&self.worker, peer, expected) {
+                return;
             }
-            return;
+            expected = ProxyProtocol::Off;
+        }
+        let Some(permit) = self.shared.connection_limits.admit(peer.ip()) else {
+            return refuse_connection(&tcp, &self.worker, self.tls.is_some());
         };
         // Responses are written whole, so waiting for more to send would only delay them.
         let _ = tcp.set_nodelay(true);
         let tls = self.tls.clone();
         let (worker, registered) = (self.worker.clone(), RegisteredConnection::new(&self.worker));
         tokio::task::spawn_local(HeldClock::new(async move {
-            let _permit = permit;
+            let mut permit = permit;
+            let mut source = ClientSource::peer(peer.ip());
+            if expected != ProxyProtocol::Off {
+                let header = proxy_header::take(&worker, &registered, &mut tcp, peer, expected);
+                // On the heap for its short life, as that of TLS is.
+                let Some(told) = Box::pin(header).await else { return };
+                if !permit.count_for(told.address) {
+                    return refuse_connection(&tcp, &worker, tls.is_some());
+                }
+                source = told;
+            }
             match tls {
                 None => {
                     let http2 = worker.proxy.plain_http2;
-                    client_http1::serve(worker, registered, Transport::Plain(tcp), peer.ip(), http2).await;
+                    client_http1::serve(worker, registered, Transport::Plain(tcp), source, http2).await;
                 }
                 // On the heap for its short life, so that other connections have no room for it.
-                Some(tls) => Box::pin(serve_tls(worker, registered, tls, tcp, peer)).await,
+                Some(tls) => Box::pin(serve_tls(worker, registered, tls, tcp, source)).await,
             }
         }));
+    }
+}
+
+/// Tells a client that there are too many connections, if it can be told.
+fn refuse_connection(tcp: &TcpStream, worker: &Worker, tls: bool) {
+    if !tls {
+        // If the client cannot take it at once, it gets no response.
+        let _ = tcp.try_write(&raw_refusal(RefusalReason::Connections, &worker.date()));
     }
 }
 
@@ -335,7 +361,7 @@ async fn serve_tls(
     registered: RegisteredConnection,
     tls: ListenerTls,
     tcp: TcpStream,
-    peer: SocketAddr,
+    source: ClientSource,
 ) {
     let patience = worker.proxy.limits.tls_handshake.as_duration();
     let shaken = match &tls.board {
@@ -361,10 +387,10 @@ async fn serve_tls(
     tls.get_mut().1.set_buffer_limit(Some(TLS_BUFFER));
     let transport = Transport::Tls(Box::new(tls.into()));
     if transport.speaks_http2() {
-        let client = Rc::new(ClientConnection::new(&worker, peer.ip(), &transport));
+        let client = Rc::new(ClientConnection::new(&worker, source, &transport));
         client_http2::serve(worker, registered, transport, Vec::new(), client).await;
     } else {
-        client_http1::serve(worker, registered, transport, peer.ip(), false).await;
+        client_http1::serve(worker, registered, transport, source, false).await;
     }
 }
 

@@ -20,6 +20,7 @@ use crate::proxy::acme_board::ChallengeAnswers;
 use crate::proxy::buffers::FreeBuffers;
 use crate::proxy::mirror::CopyQueue;
 use crate::proxy::pool::OriginPool;
+use crate::proxy::refusal_notices::RefusalNotices;
 use crate::proxy::request_limits::RequestLimits;
 use crate::proxy::routed_request::RoutedRequest;
 use crate::proxy::timer::FreeTimers;
@@ -108,6 +109,7 @@ pub struct Worker {
     pub client_buffers: FreeBuffers,
     pub origin_buffers: FreeBuffers,
     pub timers: FreeTimers,
+    pub refusal_notices: RefusalNotices,
     pub origins: OriginPool,
     pub connections: OpenConnections,
 }
@@ -127,6 +129,7 @@ impl Worker {
             client_buffers: FreeBuffers::of_clients(),
             origin_buffers: FreeBuffers::of_origins(),
             timers: FreeTimers::default(),
+            refusal_notices: RefusalNotices::default(),
             origins: OriginPool::default(),
             connections: OpenConnections::default(),
             proxy,

@@ -40,10 +40,10 @@ impl Exchange<'_> {
         let snapshot = worker.snapshot();
         let facts = request.request_head(self.ctx.client);
         let found = FoundRoute::find(&snapshot.table, &facts)?;
-        let ClientConnection { tls, trusted, .. } = *self.connection;
-        let https = || head::came_by_https(tls.is_some(), trusted, request);
+        let ClientConnection { https, trusted, .. } = *self.connection;
+        let by_https = || head::came_by_https(https, trusted, request);
         if let Some(port) = worker.proxy.redirect_to_https
-            && !https()
+            && !by_https()
         {
             let location = head::redirect_to_https(request, port).ok_or(RefusalReason::BadHost)?;
             return Ok(Admission::Redirect(308, location));
@@ -63,7 +63,7 @@ impl Exchange<'_> {
             // One that was held has been counted before.
             let is_new = self.ctx.found.is_none();
             let limited = || is_new.then(|| rate_limited(serving, terms, &found, started)).flatten();
-            let answer = redirected(terms, request, https)?.or_else(limited);
+            let answer = redirected(terms, request, by_https)?.or_else(limited);
             if let Some((admission, kind)) = answer {
                 serving.count_own_answer(found.route, kind);
                 self.ctx.found = Some(FoundPlace::of(&snapshot, &found));
@@ -128,10 +128,10 @@ impl Exchange<'_> {
 fn redirected(
     terms: &RouteTerms,
     request: HeadView<'_>,
-    https: impl FnOnce() -> bool,
+    by_https: impl FnOnce() -> bool,
 ) -> Result<Option<(Admission, OwnAnswer)>, RefusalReason> {
     let Some(target) = &terms.redirect else { return Ok(None) };
-    let location = head::redirect_target(request, target, terms.rewrite.as_ref(), https());
+    let location = head::redirect_target(request, target, terms.rewrite.as_ref(), by_https());
     let location = location.ok_or(RefusalReason::BadHost)?;
     Ok(Some((Admission::Redirect(target.status, location), OwnAnswer::Redirect)))
 }
