@@ -138,8 +138,7 @@ pub fn start_with(
     let Restored { published, snapshots, keyring, local_token, preflights, suite_runs, probes, others, .. } = restored;
     let started = StartedSidecar::start(settings, restored.sidecar, (routing, context), &runtime, &counters)?;
     let StartedSidecar { sidecar, sidecar_thread, resolver, announcer, loaded } = started;
-    let health = HealthBoard::new(published.clone(), counters.clone());
-    look_after_health(&runtime, &health, &sidecar, (probes, others));
+    let health = look_after_health(&runtime, (&published, &counters, &sidecar), (probes, others));
     let (validation, runs) = validation_runs::start(settings, &published, &sockets.addresses, (&sidecar, &counters))?;
     let tries = PreflightContext { published: published.clone(), health: health.clone(), runs: runs.clone() };
     candidate_checks::start((&runtime, &validation), (preflights, suite_runs), tries, &sidecar);
@@ -232,14 +231,15 @@ impl Foundation {
 /// Starts the checks, and what answers the sidecar's questions: about a side, and to other systems.
 fn look_after_health(
     runtime: &Runtime,
-    health: &HealthBoard,
-    sidecar: &SidecarHandle,
+    (published, counters, sidecar): (&SnapshotReader, &Arc<Counters>, &SidecarHandle),
     (probes, others): (mpsc::Receiver<ProbeRequest>, OutsideQuestions),
-) {
+) -> HealthBoard {
+    let health = HealthBoard::new(published.clone(), counters.clone());
     runtime.spawn(health::run(health.clone(), sidecar.clone()));
     runtime.spawn(silent_sides::answer_all(probes, health.clone(), sidecar.clone()));
     runtime.spawn(outside_figures::ask_all(others.figures, health.published().clone(), sidecar.clone()));
     runtime.spawn(rollout_gates::ask_all(others.gates, health.published().clone(), sidecar.clone()));
+    health
 }
 
 /// The sidecar's questions to other systems.

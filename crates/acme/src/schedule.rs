@@ -221,7 +221,9 @@ impl OrderSchedule {
             (name.clone(), FailureRecord { failures: standing.failures, retry: seconds(standing.rests_until) })
         });
         let orders = self.orders.iter().map(|(then, _)| seconds(*then)).collect();
-        OrderRecord { orders, failing: failing.collect(), rests_until: seconds(self.rests_until) }
+        // A rest that is over is none, wherever the wall clock goes.
+        let rests_until = if self.rests_until > on(now) { seconds(self.rests_until) } else { 0 };
+        OrderRecord { orders, failing: failing.collect(), rests_until }
     }
 }
 
