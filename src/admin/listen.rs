@@ -105,8 +105,11 @@ async fn talk(stream: impl AsyncRead + AsyncWrite + Unpin, peer: Peer, (app, mut
     tokio::select! {
         _ = connection.as_mut() => {}
         () = left(&mut leaving) => {
-            connection.as_mut().graceful_shutdown();
-            let _ = timeout(LEAVE_TIME, connection).await;
+            // A request that is on its way is answered.
+            if timeout(LEAVE_TIME / 2, connection.as_mut()).await.is_err() {
+                connection.as_mut().graceful_shutdown();
+                let _ = timeout(LEAVE_TIME / 2, connection).await;
+            }
         }
     }
 }
