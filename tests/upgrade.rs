@@ -479,3 +479,21 @@ fn the_script_of_the_book_shows_what_the_book_says() {
     let (_, statuses) = said.split_once("requests by status:\n").unwrap();
     assert!(statuses.lines().count() == 1 && statuses.trim().ends_with(" 200"), "{said}");
 }
+
+#[test]
+fn an_upgrade_is_asked_for_by_the_owner_and_follows_the_link_that_was_started() {
+    let dir = folder(origin(), PLAIN);
+    let link = dir.path().join("current");
+    std::os::unix::fs::symlink(env!("CARGO_BIN_EXE_cutover"), &link).unwrap();
+    let mut command = Command::new(&link);
+    command.args(["--log-json", "run"]);
+    let mut running = Succession::of(dir, &mut command);
+    let door = running.dir.path().join("cutover.db.upgrade");
+    assert_eq!(std::fs::symlink_metadata(door).unwrap().permissions().mode() & 0o777, 0o600);
+    // Where the link leads now is no Cutover.
+    std::fs::remove_file(&link).unwrap();
+    std::os::unix::fs::symlink("/bin/false", &link).unwrap();
+    let (done, said) = running.try_upgrade(None);
+    assert!(!done && said.contains("ended (exit status: 1)"), "{said}");
+    assert_eq!(get(running.plain, "/", &[]).status, 200);
+}

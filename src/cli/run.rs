@@ -43,7 +43,7 @@ pub fn run(path: &Path, log_json: bool, take_over: bool) -> anyhow::Result<Exit>
         Signals::new()?
     };
     // Before its file is replaced by that of a new version.
-    let binary = std::env::current_exe().context("cannot tell which program this is")?;
+    let binary = own_program().context("cannot tell which program this is")?;
     let seen = FileStamps::at(path);
     let mut running = match take_over {
         false => started(path, OpenSockets::of_service_manager()?, None)?,
@@ -87,6 +87,20 @@ pub fn run(path: &Path, log_json: bool, take_over: bool) -> anyhow::Result<Exit>
     drop(impatient);
     tracing::info!("stopped");
     Ok(Exit::Ok)
+}
+
+/// The program by the name that it was started with: where that leads is what an upgrade changes, be it a file or a link.
+fn own_program() -> std::io::Result<PathBuf> {
+    let here = std::env::current_exe()?;
+    let Some(name) = std::env::args_os().next().map(PathBuf::from) else { return Ok(here) };
+    let folders = std::env::var_os("PATH").unwrap_or_default();
+    let found = match name.components().count() {
+        1 => std::env::split_paths(&folders).map(|folder| folder.join(&name)).find(|file| file.is_file()),
+        _ => std::path::absolute(&name).ok(),
+    };
+    // A name that leads elsewhere was given by whoever started it.
+    let is_this = |file: &PathBuf| file.canonicalize().is_ok_and(|file| file == here);
+    Ok(found.filter(is_this).unwrap_or(here))
 }
 
 /// Says where it listens, and that it is ready.
