@@ -48,6 +48,7 @@ use config::{self, MainConfig, OwnListeners, RoutingConfig, RoutingContext, TlsL
 use health::{self, HealthBoard};
 use judgement::rollout::gates::GateRequest;
 use judgement::rollout::{HandedWatch, MetricRequest, PreflightRequest, ProbeRequest, SuiteRun};
+use memory::clock;
 use memory::counters::{Counters, Shard, count, raise};
 use memory::snapshot::{SnapshotPublisher, SnapshotReader};
 use notify::{self, Notifier};
@@ -220,6 +221,7 @@ impl Foundation {
         let sockets = Sockets::open(settings, workers, open)?;
         let counters = Arc::new(Counters::new(workers));
         let (access, writer) = open_access_log(settings, &counters)?.unzip();
+        before.as_ref().map(|before| before.has_state(&settings.state)).transpose()?;
         let watches = before.map(|before| before.take_state(&counters)).transpose()?;
         let restored = Restored::open(settings, &counters, sockets.admin_address)?;
         let restored = restored.going_on_from(watches.unwrap_or_default());
@@ -442,6 +444,15 @@ impl StartedSidecar {
     }
 }
 
+/// A service whose requests a person holds.
+fn held_service(published: &SnapshotReader) -> Option<String> {
+    let snapshot = published.load();
+    let now = clock::wall_millis();
+    let mut services = snapshot.table.services();
+    let held = services.find(|(_, _, split)| split.hold.is_some_and(|hold| now < hold.until));
+    held.map(|(_, rules, _)| rules.name.to_string())
+}
+
 /// Whether the process may open enough files to be of use. If not, it says so, and is not ready.
 fn has_enough_descriptors(budget: &DescriptorBudget) -> bool {
     let DescriptorBudget { descriptors, connections, requests } = *budget;
@@ -648,7 +659,11 @@ impl Running {
     /// [`leave`](Running::leave); if it does not come up, this one goes on.
     pub fn upgrade(&self) -> impl FnOnce(&UpgradeOrder) -> Result<Successor, UpgradeError> + Send + use<> {
         let (held, sidecar, counters) = (self.held.clone(), self.sidecar.clone(), self.counters.clone());
-        move |order| start_successor(order, &held, &sidecar, &counters)
+        let published = self.published.clone();
+        move |order| match held_service(&published) {
+            Some(service) => Err(UpgradeError::Held(service)),
+            None => start_successor(order, &held, &sidecar, &counters),
+        }
     }
 
     /// Tells the process that was replaced that this one serves, and hears what it counts until it ends.

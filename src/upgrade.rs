@@ -28,4 +28,4 @@ pub use earlier::EarlierProcesses;
 pub use messages::SocketPurpose;
 pub use open_sockets::OpenSockets;
 pub use predecessor::{Predecessor, upgrade_remark};
-pub use successor::{HeldSocket, Successor, UpgradeError, UpgradeOrder, start_successor};
+pub use successor::{HeldSocket, Successor, UpgradeError, UpgradeGivingUp, UpgradeOrder, start_successor};

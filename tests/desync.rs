@@ -112,7 +112,7 @@ const CODINGS: &str = "no browser and no library sends another transfer coding t
 const UNDERSCORE: &str = "CGI and its heirs read `_` as `-`: X_Forwarded_For would be X-Forwarded-For";
 
 /// Reasons that are not hygiene's: each has its case elsewhere, beside what it is about.
-const OTHERS: [&str; 12] = [
+const OTHERS: [&str; 15] = [
     "unknown_host",
     "too_slow",
     "method",
@@ -125,6 +125,9 @@ const OTHERS: [&str; 12] = [
     "rate_limited",
     "maintenance",
     "held",
+    "unrecognized_name",
+    "proxy_header",
+    "untrusted_proxy",
 ];
 
 #[test]

@@ -497,3 +497,46 @@ fn an_upgrade_is_asked_for_by_the_owner_and_follows_the_link_that_was_started() 
     assert!(!done && said.contains("ended (exit status: 1)"), "{said}");
     assert_eq!(get(running.plain, "/", &[]).status, 200);
 }
+
+#[test]
+fn sigterm_gives_up_an_upgrade_that_is_under_way_and_drains() {
+    let mut running = Succession::start(folder(origin(), PLAIN));
+    let hangs = program(running.dir.path(), "hangs", b"#!/bin/sh\nexec sleep 600\n");
+    let (main, dir) = (env!("CARGO_BIN_EXE_cutover"), running.dir.path().to_owned());
+    let mut asking = Command::new(main).current_dir(dir).arg("upgrade").arg("--binary").arg(hangs).spawn().unwrap();
+    std::thread::sleep(Duration::from_millis(500));
+    let began = Instant::now();
+    assert!(Command::new("kill").arg(running.first.id().to_string()).status().unwrap().success());
+    wait_until("it has ended", SOON, || running.first.try_wait().unwrap().is_some());
+    // It waits for half a minute otherwise.
+    assert!(began.elapsed() < Duration::from_secs(15), "{:?}", began.elapsed());
+    assert_eq!(asking.wait().unwrap().code(), Some(1));
+}
+
+#[test]
+fn an_upgrade_goes_on_with_the_same_state_and_waits_for_who_is_held() {
+    let mut running = Succession::start(folder(origin(), PLAIN));
+    let dir = running.dir.path().to_owned();
+    let url = format!("http://{}", running.admin);
+    let hold = |arguments: &[&str]| {
+        let output = Command::new(env!("CARGO_BIN_EXE_cutover"))
+            .current_dir(&dir)
+            .args(arguments)
+            .args(["--admin-url", &url])
+            .output();
+        let output = output.unwrap();
+        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    };
+    hold(&["hold", "--for", "60s"]);
+    let (done, said) = running.try_upgrade(None);
+    assert!(!done && said.contains("shop is held"), "{said}");
+    hold(&["hold", "--release"]);
+    write_main(&dir, &format!("{PLAIN}[state]\npath = \"other.db\"\n"));
+    // The command looks for the process by its state; a signal needs no file.
+    let newest = running.newest_entry();
+    assert!(Command::new("kill").args(["-USR2", &running.first.id().to_string()]).status().unwrap().success());
+    let refused = |entry: &JournalEntry| entry.change.why.contains("state.path is");
+    wait_until("it is refused", SOON, || running.entries_after(newest).iter().any(refused));
+    write_main(&dir, PLAIN);
+    running.upgrade();
+}

@@ -5,6 +5,7 @@
 
 use std::io::IsTerminal;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use anyhow::Context;
 use tokio::signal::unix::{Signal, SignalKind, signal};
@@ -15,7 +16,9 @@ use crate::cli::Exit;
 use crate::serve::{self, Running};
 use crate::service_manager;
 use crate::upgrade::door::{UpgradeAnswer, UpgradeCaller, UpgradeDoor, UpgradeRequest};
-use crate::upgrade::{OpenSockets, Predecessor, Successor, UpgradeError, UpgradeOrder, upgrade_remark};
+use crate::upgrade::{
+    OpenSockets, Predecessor, Successor, UpgradeError, UpgradeGivingUp, UpgradeOrder, upgrade_remark,
+};
 use config::MainConfig;
 use config::watch::{FileStamps, FileWatch, INTERVAL};
 use judgement::rollout::AnnouncementLevel;
@@ -24,6 +27,8 @@ use relay::proxy::listen::{DrainSettings, ShutdownSignal};
 
 /// Whoever sends SIGINT is watching, so running validation runs get no longer than this to be torn down.
 const TEARDOWN: Millis = Millis::seconds(5);
+/// A process that is starting sees in this time that it is not wanted any more.
+const GIVING_UP: Duration = Duration::from_secs(1);
 /// After an upgrade, tunnels and long responses of the old process go on for so long.
 const AFTER_UPGRADE: Millis = Millis::seconds(3600);
 
@@ -182,6 +187,7 @@ impl MainFile<'_> {
 /// An upgrade that is under way, and who waits for it.
 struct Upgrading {
     outcome: JoinHandle<Result<Successor, UpgradeError>>,
+    giving_up: UpgradeGivingUp,
     caller: Option<UpgradeCaller>,
     asked_by: String,
 }
@@ -209,7 +215,10 @@ impl Signals {
         loop {
             let (request, caller) = tokio::select! {
                 _ = self.term.recv() => return drain_or_pass_on(upgrading).await,
-                _ = self.int.recv() => return Ending::Interrupt,
+                _ = self.int.recv() => {
+                    upgrading.iter().for_each(|upgrading| upgrading.giving_up.end());
+                    return Ending::Interrupt;
+                }
                 _ = self.hup.recv() => {
                     service_manager::tell_reloading();
                     running.reopen_access_log();
@@ -264,8 +273,9 @@ fn begin(running: &Running, binary: PathBuf, caller: Option<UpgradeCaller>) -> U
     tracing::info!(binary = %binary.display(), "starting a process in this one's place");
     let start = running.upgrade();
     let asked_by = caller.as_ref().map_or_else(|| "SIGUSR2".to_owned(), |caller| caller.who.clone());
-    let order = UpgradeOrder { binary, asked_by: asked_by.clone() };
-    Upgrading { outcome: tokio::task::spawn_blocking(move || start(&order)), caller, asked_by }
+    let (giving_up, state) = (UpgradeGivingUp::default(), running.settings.state.clone());
+    let order = UpgradeOrder { binary, asked_by: asked_by.clone(), state, giving_up: giving_up.clone() };
+    Upgrading { outcome: tokio::task::spawn_blocking(move || start(&order)), giving_up, caller, asked_by }
 }
 
 type Outcome = Result<Result<Successor, UpgradeError>, JoinError>;
@@ -278,10 +288,18 @@ async fn outcome(upgrading: &mut Option<Upgrading>) -> Outcome {
     }
 }
 
-/// After SIGTERM: whoever serves then is to end.
+/// After SIGTERM: an upgrade that is under way is given up, and if the new process serves already, that is to end.
 async fn drain_or_pass_on(upgrading: Option<Upgrading>) -> Ending {
-    let Some(Upgrading { outcome, .. }) = upgrading else { return Ending::Drain };
-    match outcome.await {
+    let Some(Upgrading { mut outcome, giving_up, .. }) = upgrading else { return Ending::Drain };
+    giving_up.say_no_more();
+    let outcome = match tokio::time::timeout(GIVING_UP, &mut outcome).await {
+        Ok(outcome) => outcome,
+        Err(_) => {
+            giving_up.end();
+            outcome.await
+        }
+    };
+    match outcome {
         Ok(Ok(successor)) => {
             successor.end(rustix::process::Signal::TERM);
             Ending::Replaced(successor)

@@ -68,10 +68,9 @@ const OTHERS: [Setting; 4] = [
 ];
 
 /// What only another process can have.
-const OF_PROCESS: [Setting; 6] = [
+const OF_PROCESS: [Setting; 5] = [
     ("proxy.threads", |a, b| a.threads == b.threads),
     ("routing", |a, b| a.routing == b.routing),
-    ("state.path", |a, b| a.state == b.state),
     ("state.keep", |a, b| a.keep == b.keep),
     ("guard.tick", |a, b| a.tick == b.tick),
     ("[validation]", |a, b| a.validation == b.validation),
@@ -110,6 +109,7 @@ impl Running {
 
     fn take_main(&mut self, new: MainConfig) -> anyhow::Result<()> {
         let of_process = differences(&OF_PROCESS, &self.settings, &new);
+        let new_state = new.state.clone();
         // What it cannot have stays as it is.
         let new = MainConfig {
             threads: self.settings.threads,
@@ -124,6 +124,11 @@ impl Running {
         let admin = differences(&ADMIN, &self.settings, &new);
         let others = differences(&OTHERS, &self.settings, &new);
         let changed = [front.as_slice(), &admin, &others].concat();
+        if self.settings.state != new_state {
+            tracing::warn!(
+                "main file: state.path stays as it was; to change it, stop Cutover, move the state with the files beside it, and start it"
+            );
+        }
         if !of_process.is_empty() {
             let waiting = of_process.join(", ");
             tracing::warn!("main file: {waiting} take effect with `cutover upgrade`, and stay as they were until then");

@@ -3,6 +3,7 @@
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
+use std::path::PathBuf;
 
 use judgement::rollout::HandedWatch;
 use judgement::time::Millis;
@@ -49,6 +50,8 @@ pub struct RunningProcess {
     pub clock: Millis,
     /// Who wants it replaced.
     pub asked_by: String,
+    /// Its state.
+    pub state: PathBuf,
 }
 
 /// What a process knows beside its state.

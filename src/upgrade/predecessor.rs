@@ -5,6 +5,7 @@ use std::io;
 use std::net::TcpListener;
 use std::os::fd::AsFd;
 use std::os::unix::net::UnixStream;
+use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -59,6 +60,23 @@ impl Predecessor {
         let why =
             format!("process {own} of version {own_version} took the place of process {process} of version {version}");
         upgrade_remark(asked_by.clone(), why, None)
+    }
+
+    /// That the file names the same state.
+    ///
+    /// # Errors
+    /// It names another one: everything that is known would be forgotten.
+    pub fn has_state(&self, state: &Path) -> anyhow::Result<()> {
+        let before = &self.process.state;
+        if std::path::absolute(state)? == *before {
+            return Ok(());
+        }
+        bail!(
+            "state.path is {} now, and {} before: an upgrade goes on with the same state. Change it back; or stop Cutover, move \
+             the state with the files beside it, and start it",
+            state.display(),
+            before.display()
+        )
     }
 
     /// Asks for the state, and waits until it is nobody's. What the running process has counted is counted here too. Returns

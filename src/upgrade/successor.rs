@@ -1,6 +1,6 @@
 //! The running process's part: it starts the new one, gives it everything, and ends; or goes on.
 
-use std::net::{SocketAddr, TcpListener};
+use std::net::{Shutdown, SocketAddr, TcpListener};
 use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::net::UnixStream;
 use std::path::PathBuf;
@@ -8,6 +8,7 @@ use std::process::{Child, Command, Stdio};
 use std::sync::Arc;
 use std::time::Duration;
 
+use parking_lot::Mutex;
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::process::{Pid, PidfdFlags, Signal, kill_process, pidfd_open};
 
@@ -68,6 +69,8 @@ pub enum UpgradeError {
     Hangs(&'static str),
     #[error("the journal cannot be written, so the state is not given away")]
     Unwritten,
+    #[error("{0} is held, and its requests wait in this process: release it first (`cutover hold --release`), or wait")]
+    Held(String),
     #[error("the sidecar has stopped: restart instead")]
     NoSidecar,
 }
@@ -87,6 +90,46 @@ pub struct Successor {
 pub struct UpgradeOrder {
     pub binary: PathBuf,
     pub asked_by: String,
+    /// The state that goes over.
+    pub state: PathBuf,
+    pub giving_up: UpgradeGivingUp,
+}
+
+/// The way to give an upgrade up that is under way, from another thread.
+#[derive(Clone, Debug, Default)]
+pub struct UpgradeGivingUp(Arc<Mutex<Option<StartedProcess>>>);
+
+#[derive(Debug)]
+struct StartedProcess {
+    process: u32,
+    line: UnixStream,
+}
+
+impl UpgradeGivingUp {
+    fn started(&self, process: u32, line: UnixStream) {
+        *self.0.lock() = Some(StartedProcess { process, line });
+    }
+
+    /// The new process hears nothing more, and ends if it does not serve yet.
+    pub fn say_no_more(&self) {
+        if let Some(started) = &*self.0.lock() {
+            // If it is gone, that is what is wanted.
+            let _ = started.line.shutdown(Shutdown::Write);
+        }
+    }
+
+    /// Ends the new process at once.
+    pub fn end(&self) {
+        if let Some(started) = &*self.0.lock() {
+            signal_to(started.process, Signal::KILL);
+        }
+    }
+}
+
+fn signal_to(process: u32, signal: Signal) {
+    let process = i32::try_from(process).ok().and_then(Pid::from_raw);
+    // If it has ended already, that is what is wanted.
+    let _ = process.map(|process| kill_process(process, signal));
 }
 
 /// Starts another process with this process's own arguments, and gives it everything.
@@ -102,7 +145,7 @@ pub fn start_successor(
     if std::process::id() == 1 {
         return Err(UpgradeError::FirstProcess);
     }
-    let UpgradeOrder { binary, asked_by } = order;
+    let UpgradeOrder { binary, giving_up, .. } = order;
     let cannot_start = |error| UpgradeError::CannotStart { binary: binary.clone(), error };
     let (ours, theirs) = UnixStream::pair().map_err(cannot_start)?;
     let arguments = std::env::args_os().skip(1).filter(|argument| argument != TAKE_OVER);
@@ -113,8 +156,10 @@ pub fn start_successor(
         // The watchdog looks after the new process too.
         .env_remove("WATCHDOG_PID")
         .spawn();
-    let mut applicant = Applicant { line: Line::new(ours), child: started.map_err(cannot_start)? };
-    let done = applicant.install(asked_by, sockets, sidecar, counters);
+    let child = started.map_err(cannot_start)?;
+    giving_up.started(child.id(), ours.try_clone().map_err(cannot_start)?);
+    let mut applicant = Applicant { line: Line::new(ours), child };
+    let done = applicant.install(order, sockets, sidecar, counters);
     match done {
         Ok((version, counted)) => {
             let Applicant { line, child } = applicant;
@@ -145,7 +190,7 @@ type Failure = (Option<Suspension>, UpgradeError);
 impl Applicant {
     fn install(
         &mut self,
-        asked_by: &str,
+        order: &UpgradeOrder,
         sockets: &[HeldSocket],
         sidecar: &SidecarHandle,
         counters: &Arc<Counters>,
@@ -159,7 +204,8 @@ impl Applicant {
             process: std::process::id(),
             version: env!("CARGO_PKG_VERSION").to_owned(),
             clock: clock::now(),
-            asked_by: asked_by.to_owned(),
+            asked_by: order.asked_by.clone(),
+            state: std::path::absolute(&order.state).unwrap_or_default(),
         };
         self.line.send(&FromOld::Sockets(running)).map_err(gone)?;
         match self.answer(PREPARE, "was not prepared within 30s") {
@@ -222,9 +268,7 @@ fn unexpected(said: FromNew) -> UpgradeError {
 impl Successor {
     /// Tells it to end as this process was told to.
     pub fn end(&self, signal: Signal) {
-        let process = i32::try_from(self.process).ok().and_then(Pid::from_raw);
-        // If it has ended already, that is what is wanted.
-        let _ = process.map(|process| kill_process(process, signal));
+        signal_to(self.process, signal);
     }
 
     /// Tells it what was counted here since it took over, and who still has something to tell.
