@@ -8,7 +8,7 @@ use judgement::rollout::ChangeKind;
 
 use crate::support::client::{Client, get};
 use crate::support::house::Load;
-use crate::support::origin::{Origin, Request};
+use crate::support::origin::Origin;
 use crate::support::tls::{self, Certificate, trusting};
 use crate::support::{SOON, wait_until};
 use crate::upgrade::{PLAIN, Succession, Tunnel, folder, origin, write_main};
@@ -181,11 +181,12 @@ fn notices_go_to_the_receivers_of_the_file() {
     let running = Succession::start(dir);
     save(&running, &format!("{}{PLAIN}", sink(&second)));
     wait_until("the second hears of the change", SOON, || second.requests() > 0);
+    // What the first was still to be told of that has come by then.
+    std::thread::sleep(Duration::from_secs(1));
+    let heard = first.requests();
     let routing = running.dir.path().join("routing.toml");
     let text = std::fs::read_to_string(&routing).unwrap();
     std::fs::write(&routing, text.replace("weight = 10", "weight = 20")).unwrap();
     wait_until("the second hears of the shift", SOON, || second.requests() > 1);
-    let of_shift = |notice: &Request| String::from_utf8_lossy(&notice.body).contains("weight 10 % -> 20 %");
-    wait_until("the second hears of the shift", SOON, || second.all().iter().any(of_shift));
-    assert!(!first.all().iter().any(of_shift));
+    assert_eq!(first.requests(), heard);
 }
