@@ -424,7 +424,11 @@ fn a_service_manager_opens_the_sockets_and_an_upgrade_hands_them_on() {
     std::fs::write(dir.path().join("cutover.toml"), main(1, "127.0.0.1:0".parse().unwrap())).unwrap();
     drop(running);
     let mut refused = activate(dir.path()).stderr(Stdio::piped()).spawn().unwrap();
-    wait_until("the manager listens", SOON, || TcpStream::connect(public).is_ok());
+    // It is started for the first connection; one may still have found a socket of before.
+    wait_until("it has ended", SOON, || {
+        drop(TcpStream::connect(public));
+        refused.try_wait().unwrap().is_some()
+    });
     let mut said = String::new();
     refused.stderr.take().unwrap().read_to_string(&mut said).unwrap();
     assert!(!refused.wait().unwrap().success());
