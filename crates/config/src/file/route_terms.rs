@@ -12,7 +12,7 @@ use crate::file::values::{CookieName, Duration, HeaderField, RedirectUrl, Whole}
 #[serde(deny_unknown_fields, default)]
 #[schemars(extend("required" = ["to"]))]
 pub struct RedirectFile {
-    /// The new address: a URL such as "https://www.example.com{path}", or a path. {path} is the request's path, less
+    /// The new address: a URL such as `"https://www.example.com{path}"`, or a path. {path} is the request's path, less
     /// `strip_prefix` and behind `add_prefix`, {host} the request's host without its port, {scheme} its http or https.
     pub to: Option<At<RedirectUrl>>,
     /// 301 and 308 are for ever, 302 and 307 for now; 307 and 308 keep method and body; 303 turns into a GET.

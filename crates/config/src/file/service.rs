@@ -367,7 +367,7 @@ pub struct RouteFile {
     pub request_headers: Option<At<EditsFile>>,
     /// Changes to the response's headers, after the service's.
     pub response_headers: Option<At<EditsFile>>,
-    /// Answer with another address instead of asking an origin: { to = "https://www.example.com{path}", status = 308 }.
+    /// Answer with another address instead of asking an origin: `{ to = "https://www.example.com{path}", status = 308 }`.
     pub redirect: Option<At<RedirectFile>>,
     /// How many requests of one client the route takes: { requests = 100, per = "1m", burst = 20 }. Others get 429.
     pub rate_limit: Option<At<RateLimitFile>>,
