@@ -3,7 +3,7 @@
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::os::unix::fs::PermissionsExt;
-use std::os::unix::net::UnixDatagram;
+use std::os::unix::net::{UnixDatagram, UnixStream};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::sync::Arc;
@@ -493,7 +493,15 @@ fn an_upgrade_is_asked_for_by_the_owner_and_follows_the_link_that_was_started() 
     command.args(["--log-json", "run"]);
     let mut running = Succession::of(dir, &mut command);
     let door = running.dir.path().join("cutover.db.upgrade");
-    assert_eq!(std::fs::symlink_metadata(door).unwrap().permissions().mode() & 0o777, 0o600);
+    assert_eq!(std::fs::symlink_metadata(&door).unwrap().permissions().mode() & 0o777, 0o600);
+    // Who asks slowly is heard to the end, though the file is looked at several times meanwhile.
+    let mut slow = UnixStream::connect(&door).unwrap();
+    slow.write_all(b"{\"binary\":").unwrap();
+    std::thread::sleep(Duration::from_millis(400));
+    slow.write_all(b"\"/bin/false\"}\n").unwrap();
+    let mut answer = String::new();
+    slow.read_to_string(&mut answer).unwrap();
+    assert!(answer.contains("ended (exit status: 1)"), "{answer}");
     // Where the link leads now is no Cutover.
     std::fs::remove_file(&link).unwrap();
     std::os::unix::fs::symlink("/bin/false", &link).unwrap();

@@ -9,13 +9,14 @@ use std::time::Duration;
 
 use anyhow::Context;
 use tokio::signal::unix::{Signal, SignalKind, signal};
+use tokio::sync::mpsc::Receiver;
 use tokio::task::{JoinError, JoinHandle};
 
 use crate::admin::tokens::LocalToken;
 use crate::cli::Exit;
 use crate::serve::{self, Running};
 use crate::service_manager;
-use crate::upgrade::door::{UpgradeAnswer, UpgradeCaller, UpgradeDoor, UpgradeRequest};
+use crate::upgrade::door::{AskedUpgrade, UpgradeAnswer, UpgradeCaller, UpgradeDoor, UpgradeRequest};
 use crate::upgrade::{
     OpenSockets, Predecessor, Successor, UpgradeError, UpgradeGivingUp, UpgradeOrder, upgrade_remark,
 };
@@ -212,6 +213,7 @@ impl Signals {
         mut main: MainFile<'_>,
     ) -> Ending {
         let mut upgrading: Option<Upgrading> = None;
+        let mut asked = door.map(UpgradeDoor::watched);
         loop {
             let (request, caller) = tokio::select! {
                 _ = self.term.recv() => return drain_or_pass_on(upgrading).await,
@@ -223,12 +225,15 @@ impl Signals {
                     service_manager::tell_reloading();
                     running.reopen_access_log();
                     running.reload();
-                    main.reload(running);
+                    // A process that takes over reads it anyway, and until then the sidecar stands still.
+                    if upgrading.is_none() {
+                        main.reload(running);
+                    }
                     service_manager::tell_ready();
                     continue;
                 }
                 () = tokio::time::sleep(INTERVAL) => {
-                    if main.has_changed() {
+                    if upgrading.is_none() && main.has_changed() {
                         main.reload(running);
                     }
                     continue;
@@ -246,7 +251,7 @@ impl Signals {
                     }
                 }
                 _ = self.usr2.recv() => (UpgradeRequest::default(), None),
-                (request, caller) = knock(door.as_ref()) => (request, Some(caller)),
+                Some((request, caller)) = knock(&mut asked) => (request, Some(caller)),
             };
             let busy = upgrading.is_some();
             match caller {
@@ -261,9 +266,9 @@ impl Signals {
 }
 
 /// The next request at the door, if there is one.
-async fn knock(door: Option<&UpgradeDoor>) -> (UpgradeRequest, UpgradeCaller) {
-    match door {
-        Some(door) => door.next().await,
+async fn knock(asked: &mut Option<Receiver<AskedUpgrade>>) -> Option<AskedUpgrade> {
+    match asked {
+        Some(asked) => asked.recv().await,
         None => std::future::pending().await,
     }
 }

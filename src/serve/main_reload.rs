@@ -150,7 +150,6 @@ impl Running {
         self.settings = new;
         count(&self.counters.process.reloads_taken);
         let why = format!("the main file changes {}", changed.join(", "));
-        tracing::info!("{why}");
         let (who, announced) = (Component::File.name().to_owned(), Some(AnnouncementLevel::Info));
         let kind = ChangeKind::Reload;
         self.sidecar.remark(AuditRemark { kind, service: String::new(), who, from: None, why, announced });

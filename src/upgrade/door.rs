@@ -15,6 +15,7 @@ use sidecar::journal::beside;
 use socket2::{Domain, SockAddr, Socket, Type};
 use tokio::io::{AsyncBufReadExt, AsyncWriteExt};
 use tokio::net::UnixListener;
+use tokio::sync::mpsc::{Receiver, channel};
 use tokio::time::timeout;
 
 /// A request is one line, of a path.
@@ -36,6 +37,9 @@ pub enum UpgradeAnswer {
     Serves { process: u32, version: String },
     Refused { why: String },
 }
+
+/// What somebody asks for.
+pub type AskedUpgrade = (UpgradeRequest, UpgradeCaller);
 
 /// The socket of the running process.
 #[derive(Debug)]
@@ -73,8 +77,16 @@ impl UpgradeDoor {
         UnixListener::from_std(socket.into()).map(UpgradeDoor)
     }
 
+    /// Its requests, taken in by a task of their own: nothing that happens meanwhile cuts one off that is half read. Must be
+    /// called in a runtime.
+    pub fn watched(self) -> Receiver<AskedUpgrade> {
+        let (asked, waiting) = channel(1);
+        tokio::spawn(async move { while asked.send(self.next().await).await.is_ok() {} });
+        waiting
+    }
+
     /// The next request.
-    pub async fn next(&self) -> (UpgradeRequest, UpgradeCaller) {
+    async fn next(&self) -> AskedUpgrade {
         loop {
             let Ok((stream, _)) = self.0.accept().await else {
                 tokio::time::sleep(Duration::from_millis(50)).await;
