@@ -435,12 +435,14 @@ pub fn load_main_to_check(path: &Path) -> Result<MainConfig, ConfigError> {
 }
 
 fn main_file(path: &Path, scope: MainScope) -> Result<MainConfig, ConfigError> {
-    let mut source =
-        open(path).map_err(|refused| refused.if_missing(path, "create it, or name another with --config"))?;
+    let source = open(path).map_err(|refused| refused.if_missing(path, "create it, or name another with --config"))?;
+    main_of(source, path.parent().unwrap_or(Path::new("")), scope)
+}
+
+fn main_of(mut source: SourceFile, base: &Path, scope: MainScope) -> Result<MainConfig, ConfigError> {
     let file: MainFile = source.read_with_environment();
     let hint = "services belong in the routing file; `cutover check --routing FILE` checks one by itself";
     source.hint_at_unknown_keys(&OF_ROUTING, hint);
-    let base = path.parent().unwrap_or(Path::new(""));
     let mut config = check::main(&mut source, &file, base);
     if matches!(scope, MainScope::Served | MainScope::Everything) {
         check::files::check(&mut source, &file, base);
@@ -496,14 +498,16 @@ fn routing_of(mut sources: Vec<SourceFile>, context: &RoutingContext<'_>) -> Res
 /// # Errors
 /// [`ConfigError`] with every problem of the file.
 pub fn load_suite(path: &Path) -> Result<suite::Suite, ConfigError> {
-    let mut source = open(path)?;
+    suite_of(open(path)?, &path.file_stem().unwrap_or_default().to_string_lossy())
+}
+
+fn suite_of(mut source: SourceFile, name: &str) -> Result<suite::Suite, ConfigError> {
     let file: SuiteFile = source.read();
-    let name = path.file_stem().unwrap_or_default().to_string_lossy();
-    if !is_suite_name(&name) {
+    if !is_suite_name(name) {
         let hint = Some("rename the file".to_owned());
         source.problem(0..0, "invalid name for a suite: up to 64 letters, digits, `-`, `_` and `.`", hint);
     }
-    let suite = check::suite(&mut source, &name, &file);
+    let suite = check::suite(&mut source, name, &file);
     source.refused().map_or(Ok(suite), Err)
 }
 
@@ -595,4 +599,20 @@ pub fn service_of_suite(path: &Path, services: &[&str]) -> Result<(), ConfigErro
 /// [`ConfigError`] with every problem.
 pub fn routing_text(name: &str, text: &str) -> Result<RoutingConfig, ConfigError> {
     routing_of(vec![SourceFile::new(name, text)], &RoutingContext::default())
+}
+
+/// Checks the text of a `cutover.toml` that is not in a file, for tests and tools. What it names is not looked at.
+///
+/// # Errors
+/// [`ConfigError`] with every problem.
+pub fn main_text(name: &str, text: &str) -> Result<MainConfig, ConfigError> {
+    main_of(SourceFile::new(name, text), Path::new(""), MainScope::Text)
+}
+
+/// Checks the text of a suite that is not in a file, for tests and tools. `name`: the suite's.
+///
+/// # Errors
+/// [`ConfigError`] with every problem.
+pub fn suite_text(name: &str, text: &str) -> Result<suite::Suite, ConfigError> {
+    suite_of(SourceFile::new(format!("{name}.toml"), text), name)
 }
