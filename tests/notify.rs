@@ -14,6 +14,7 @@ use hmac::{Hmac, KeyInit, Mac};
 use judgement::rollout::{OperatorAction, OperatorCommand, Requester};
 use judgement::traffic::split::Weight;
 use serde_json::Value;
+use sidecar::journal::JournalReader;
 
 use crate::cli::cutover;
 use crate::support::house::{House, Load};
@@ -159,6 +160,10 @@ fn a_rollback_reaches_everybody_with_its_evidence_and_its_entry() {
     let id = entry.change.id;
     assert_eq!(data["entry"], id);
     assert_eq!(data["explain"], format!("cutover explain {id}"));
+    let (newest, hash) = (data["newest"]["entry"].as_u64().unwrap(), data["newest"]["hash"].as_str().unwrap());
+    assert!(newest < id, "what was on the disk when it was told: {newest}, {id}");
+    let reader = JournalReader::open(&house.settings.state).unwrap();
+    assert_eq!(reader.entry_of(&judgement::hex::bytes(hash).unwrap()).unwrap(), Some(newest));
     assert!(data["text"].as_str().unwrap().ends_with(&entry.change.why), "{data}");
     assert_eq!((&data["level"], &data["service"], &data["who"]), (&"critical".into(), &"shop".into(), &"guard".into()));
     assert_eq!((&data["weight"]["before"], &data["weight"]["after"]), (&20.0.into(), &0.0.into()));

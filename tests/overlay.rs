@@ -5,6 +5,7 @@ use cutover::serve::{self, Running};
 use judgement::rollout::{ChangeKind, Requester};
 use sidecar::CommandReceipt;
 
+use crate::cli::cutover;
 use crate::support::client::{Client, get};
 use crate::support::house::House;
 use crate::support::origin::Do;
@@ -48,6 +49,28 @@ fn a_rule_laid_over_the_file_holds_at_once_outlives_reload_and_restart_and_goes_
     change(&running, Change::ClearOverlay).unwrap();
     assert_eq!(side(&running, "sometimes"), "blue");
     assert!(matches!(change(&running, Change::ClearOverlay), Err(ChangeError::Refused(_))), "nothing left to clear");
+}
+
+#[test]
+fn the_history_names_what_was_laid_over_the_file_and_explain_shows_it() {
+    let house = House::start("weight = 0", "");
+    let entries = [testers("always"), testers("sometimes"), Change::ClearOverlay].map(|done| {
+        let id = change(&house.running, done).unwrap().entry.unwrap();
+        let state = house.settings.state.to_str().unwrap();
+        let explained = cutover(house.dir.path(), &["explain", &id.to_string(), "--state", state]);
+        (house.entry(ChangeKind::Overlay).change.why, String::from_utf8(explained.stdout).unwrap())
+    });
+    let [(set, was_set), (replaced, was_replaced), (cleared, was_cleared)] = entries;
+    assert!(set.contains("rule testers is set at run time"), "{set}");
+    assert!(replaced.contains("rule testers, set at run time, is replaced"), "{replaced}");
+    assert!(cleared.contains("rule testers, set at run time, is removed"), "{cleared}");
+    let lines = |explained: &str, side: &str| explained.lines().filter(|line| line.starts_with(side)).count();
+    for (explained, [gone, new]) in [(&was_set, [0, 4]), (&was_replaced, [4, 4]), (&was_cleared, [4, 0])] {
+        assert_eq!([lines(explained, "  - "), lines(explained, "  + ")], [gone, new], "{explained}");
+    }
+    let old = "  - header = { name = \"x-canary\", equals = \"always\" }";
+    let new = "  + header = { name = \"x-canary\", equals = \"sometimes\" }";
+    assert!(was_replaced.contains(old) && was_replaced.contains(new), "{was_replaced}");
 }
 
 #[test]

@@ -76,6 +76,7 @@ pub fn run(args: &ExplainArgs) -> anyhow::Result<Exit> {
         let weight = turn(&before.weight, &after.weight);
         tell!("weight {weight}, active {}", turn(&before.active, &after.active));
     }
+    overlay(change)?;
     if let Some(latch) = change.after.as_ref().and_then(|after| after.latch.as_ref())
         && latch.entry != change.id
     {
@@ -99,6 +100,20 @@ pub fn run(args: &ExplainArgs) -> anyhow::Result<Exit> {
         tell!("\nALTERED: entry {at} does not follow from the one before it, so none of this is proof");
     }
     Ok(if replays && broken.is_none() { Exit::Ok } else { Exit::Failed })
+}
+
+/// What was set at run time before and after, where that has changed.
+fn overlay(change: &JournalChange) -> anyhow::Result<()> {
+    let (Some(before), Some(after)) = (&change.before, &change.after) else { return Ok(()) };
+    for edit in before.overlay.edits_to(&after.overlay) {
+        tell!("\n{} {}, set at run time:", edit.what, edit.name);
+        let old = edit.before.unwrap_or_default().lines().map(|line| ("-", line));
+        let new = edit.after.unwrap_or_default().lines().map(|line| ("+", line));
+        for (side, line) in old.chain(new) {
+            tell!("  {side} {line}");
+        }
+    }
+    Ok(())
 }
 
 /// Judges the figure of another system again; false if it is not bad.

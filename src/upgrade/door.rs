@@ -127,11 +127,14 @@ impl UpgradeCaller {
 pub fn ask(state: &Path, request: &UpgradeRequest) -> anyhow::Result<UpgradeAnswer> {
     let path = path(state);
     let mut stream = UnixStream::connect(&path)
-        .with_context(|| format!("no Cutover that runs here can be asked at {}", path.display()))?;
+        .with_context(|| {
+            let path = path.display();
+            format!("no Cutover that runs here can be asked at {path}: is it this state, and this user's process? `kill -USR2 PID` asks too")
+        })?;
     stream.set_read_timeout(Some(ANSWER_TIME))?;
     writeln!(stream, "{}", serde_json::to_string(request)?)?;
     stream.shutdown(Shutdown::Write)?;
     let mut text = String::new();
     BufReader::new(stream).read_line(&mut text)?;
-    serde_json::from_str(&text).context("it gave no answer; see its log")
+    serde_json::from_str(&text).map_err(|_| anyhow::anyhow!("it gave no answer; see its log"))
 }

@@ -86,6 +86,20 @@ fn routing_files() -> Vec<(&'static str, String)> {
             routing("[[service.shop.route]]", "name = \"a\"\npath = \"/a/*\"\nredirect = { to = \"{path}\" }"),
         ),
         (
+            "a redirect that its own prefix leads to",
+            routing(
+                "[[service.shop.route]]",
+                "name = \"a\"\npath = \"/a/*\"\nadd_prefix = \"/a\"\nredirect = { to = \"https://{host}{path}?from=a\" }",
+            ),
+        ),
+        (
+            "a redirect of everything, less a prefix that few have",
+            routing(
+                "[[service.shop.route]]",
+                "name = \"a\"\npath = \"/*\"\nstrip_prefix = \"/old\"\nredirect = { to = \"{path}\" }",
+            ),
+        ),
+        (
             "a redirect to https",
             routing(
                 "[[service.shop.route]]",

@@ -132,5 +132,8 @@ fn text(notice: &Notice) -> String {
     if let Some(explain) = &notice.explain {
         text.push_str(&format!("\nTo see the evidence: {explain}\n"));
     }
+    if let Some(newest) = &notice.newest {
+        text.push_str(&format!("\nThe journal held entry {} by now: {}\n", newest.entry, newest.hash));
+    }
     text
 }

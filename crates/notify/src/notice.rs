@@ -4,6 +4,7 @@
 use serde::Serialize;
 
 use crate::evidence::{self, NoticeEvidence};
+use judgement::hex;
 use judgement::printable::visible;
 use judgement::rollout::{Announcement, AnnouncementLevel, ChangeKind, ledger};
 use judgement::time::rfc3339;
@@ -46,6 +47,17 @@ pub struct Notice {
     /// The command that explains it.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub explain: Option<String>,
+    /// The newest entry that was on the disk.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub newest: Option<NewestRecorded>,
+}
+
+/// An entry of the journal with its hash, which `cutover history --verify --holds HASH` finds, or not any more.
+#[derive(Clone, Debug, Serialize)]
+pub struct NewestRecorded {
+    pub entry: u64,
+    /// SHA-256 in hex.
+    pub hash: String,
 }
 
 /// The change of the candidate's weight, in percent.
@@ -120,6 +132,10 @@ impl Notice {
             evidence: entry.and_then(|entry| evidence::evidence(&entry.change)),
             ledger: entry.and_then(|entry| entry.change.ledger.as_ref()).map(NoticeLedger::from),
             explain: Some(format!("cutover explain {}", announcement.entry)),
+            newest: news
+                .newest
+                .as_ref()
+                .map(|newest| NewestRecorded { entry: newest.id, hash: hex::text(&newest.hash) }),
         }
     }
 
@@ -141,6 +157,7 @@ impl Notice {
             evidence: None,
             ledger: None,
             explain: None,
+            newest: None,
         }
     }
 

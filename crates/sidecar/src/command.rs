@@ -7,7 +7,7 @@ use std::sync::mpsc::{SyncSender, sync_channel};
 use tokio::sync::broadcast;
 
 use crate::ResolvedRouting;
-use crate::journal::JournalEntry;
+use crate::journal::{ChainAnchor, JournalEntry};
 use judgement::guard::outside_metric::MeasuredFigures;
 use judgement::rollout::gates::{GateAnswer, GateRequest};
 use judgement::rollout::shadow::ShadowNews;
@@ -40,6 +40,8 @@ pub struct RecordedAnnouncement {
     pub announcement: Announcement,
     /// `None` if the announcement has no entry.
     pub entry: Option<Arc<JournalEntry>>,
+    /// The newest entry that was on the disk, with its hash: whoever keeps it can prove later that it was there.
+    pub newest: Option<ChainAnchor>,
 }
 
 /// The current status of every service.

@@ -522,7 +522,7 @@ impl Sidecar {
         }
         let entry = self.recorded.clone().filter(|recorded| recorded.change.id == announcement.entry);
         // An error means that nobody is subscribed.
-        let _ = self.news.send(RecordedAnnouncement { announcement, entry });
+        let _ = self.news.send(RecordedAnnouncement { announcement, entry, newest: self.journal.newest() });
     }
 
     fn answer_when_written(&self, entry: Option<u64>, weights: Option<[Weight; 2]>, answer: SyncSender<CommandResult>) {

@@ -71,28 +71,41 @@ fn redirect(source: &mut SourceFile, route: &RouteFile, typed: &At<RedirectFile>
             }
             _ => "name another host or path, or change the path by `strip_prefix` or `add_prefix`",
         };
-        let message = "the redirect leads to the address that was asked for";
+        let message = "the redirect leads back to its own route";
         source.problem(to.span.clone(), message, Some(hint.to_owned()));
     }
     let query = keeps.then_some(if has_query { '&' } else { '?' });
     Some(RedirectTarget { status: status as u16, pieces, query })
 }
 
-/// Whether its requests would come again.
+/// Whether its requests would come again: a path of the route leads to one of the same host that the route takes as well.
 fn leads_to_itself(route: &RouteFile, pieces: &[RedirectPiece]) -> bool {
-    let is_rewritten = route.strip_prefix.is_some() || route.add_prefix.is_some();
-    let fits = |path: &str| route.path.as_ref().is_some_and(|at| Glob::new(&at.value.0).matches(path));
-    match pieces {
-        [RedirectPiece::Path] => !is_rewritten,
-        [RedirectPiece::Text(text)] if text.starts_with('/') => fits(text.split('?').next().unwrap_or(text)),
-        [RedirectPiece::Text(scheme), RedirectPiece::Host, RedirectPiece::Path] => {
-            scheme.ends_with("://") && !is_rewritten
-        }
-        [RedirectPiece::Scheme, RedirectPiece::Text(text), RedirectPiece::Host, RedirectPiece::Path] => {
-            &**text == "://" && !is_rewritten
-        }
-        _ => false,
-    }
+    let same_host = match pieces {
+        [RedirectPiece::Text(scheme), RedirectPiece::Host, path @ ..] if scheme.ends_with("://") => path,
+        [RedirectPiece::Scheme, RedirectPiece::Text(rest), RedirectPiece::Host, path @ ..] if &**rest == "://" => path,
+        [RedirectPiece::Path, ..] => pieces,
+        [RedirectPiece::Text(text), ..] if text.starts_with('/') => pieces,
+        _ => return false,
+    };
+    let Some(pattern) = route.path.as_ref().map(|at| at.value.0.as_str()) else { return false };
+    let sample = rewritten(route, &pattern.replace('*', "x"));
+    let target = same_host.iter().map(|piece| match piece {
+        RedirectPiece::Text(text) => Some(&**text),
+        RedirectPiece::Path => Some(sample.as_str()),
+        RedirectPiece::Host | RedirectPiece::Scheme => None,
+    });
+    let target: Option<String> = target.collect();
+    target.is_some_and(|target| Glob::new(pattern).matches(target.split('?').next().unwrap_or_default()))
+}
+
+/// A path less `strip_prefix` and behind `add_prefix`.
+fn rewritten(route: &RouteFile, path: &str) -> String {
+    let strip = route.strip_prefix.as_ref().map(|at| at.value.0.trim_end_matches('/'));
+    let rest = strip
+        .filter(|prefix| judgement::traffic::path::under(path, prefix))
+        .and_then(|prefix| path.strip_prefix(prefix));
+    let add = route.add_prefix.as_ref().map_or("", |at| at.value.0.trim_end_matches('/'));
+    format!("{add}{}", rest.unwrap_or(path))
 }
 
 fn rate_limit(source: &mut SourceFile, route: &RouteFile) -> Option<RateLimitTerms> {

@@ -338,17 +338,48 @@ pub struct RuntimeOverrides {
     pub origins: [Option<DeployedOrigin>; 2],
 }
 
+/// A rule or a trigger that one overlay has otherwise than another: the fragments in TOML.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct OverlayEdit<'a> {
+    /// `rule` or `trigger`.
+    pub what: &'static str,
+    pub name: &'a str,
+    pub before: Option<&'a str>,
+    pub after: Option<&'a str>,
+}
+
+impl OverlayEdit<'_> {
+    /// Without the fragments: whoever may read the history need not know which header opens the candidate.
+    fn words(&self) -> String {
+        let OverlayEdit { what, name, before, after } = self;
+        match (before, after) {
+            (None, _) => format!("{what} {name} is set at run time"),
+            (_, None) => format!("{what} {name}, set at run time, is removed"),
+            (Some(_), Some(_)) => format!("{what} {name}, set at run time, is replaced"),
+        }
+    }
+}
+
 impl RuntimeOverlay {
+    /// The rules and triggers that another overlay in the place of this one adds, changes or removes.
+    pub fn edits_to<'a>(&'a self, after: &'a RuntimeOverlay) -> Vec<OverlayEdit<'a>> {
+        let maps = [("rule", &self.rules, &after.rules), ("trigger", &self.triggers, &after.triggers)];
+        let edits = maps.into_iter().flat_map(|(what, before, after)| {
+            let names: BTreeSet<&String> = before.keys().chain(after.keys()).collect();
+            let text = |map: &'a BTreeMap<String, String>, name: &String| map.get(name).map(String::as_str);
+            names.into_iter().map(move |name| OverlayEdit {
+                what,
+                name,
+                before: text(before, name),
+                after: text(after, name),
+            })
+        });
+        edits.filter(|edit| edit.before != edit.after).collect()
+    }
+
     /// What another overlay in the place of this one changes, in words.
     pub(super) fn changes_to(&self, after: &RuntimeOverlay) -> String {
-        let mut changes = Vec::new();
-        let maps = [("rule", &self.rules, &after.rules), ("trigger", &self.triggers, &after.triggers)];
-        for (what, before, after) in maps {
-            let set = after.iter().filter(|(name, text)| before.get(*name) != Some(text));
-            changes.extend(set.map(|(name, _)| format!("{what} {name} is set at run time")));
-            let gone = before.keys().filter(|name| !after.contains_key(*name));
-            changes.extend(gone.map(|name| format!("{what} {name}, set at run time, is removed")));
-        }
+        let mut changes: Vec<String> = self.edits_to(after).iter().map(OverlayEdit::words).collect();
         let (off, before) = (&after.health_off, &self.health_off);
         changes.extend(off.difference(before).map(|check| format!("health check {check} is switched off")));
         changes.extend(before.difference(off).map(|check| format!("health check {check} is on again")));

@@ -7,8 +7,8 @@
 use std::collections::{BTreeMap, VecDeque};
 use std::fs::{File, OpenOptions, TryLockError};
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
 use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, TrySendError, sync_channel};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
@@ -41,9 +41,13 @@ pub struct Journal {
     queue: SyncSender<WriterMessage>,
     thread: Option<JoinHandle<()>>,
     counters: Arc<Counters>,
+    newest: NewestWritten,
     /// Keeps other processes from opening the same state.
     lock: Option<File>,
 }
+
+/// The newest entry on the disk, which the writer tells the sidecar. It is locked for a copy, never during a write.
+type NewestWritten = Arc<Mutex<Option<ChainAnchor>>>;
 
 /// The writer's thread.
 #[derive(Debug)]
@@ -66,6 +70,7 @@ struct Writer {
     /// more, or if another process has written to it in between.
     ahead: u64,
     counters: Arc<Counters>,
+    newest: NewestWritten,
     failing: bool,
 }
 
@@ -94,6 +99,7 @@ impl Journal {
         let (store, restored) = open_or_set_aside(path, &counters)?;
         let written = restored.last_entry;
         let (queue, notes) = sync_channel(QUEUE);
+        let newest = Arc::new(Mutex::new(store.as_ref().and_then(newest_of)));
         let writer = Writer {
             path: path.to_owned(),
             store,
@@ -107,6 +113,7 @@ impl Journal {
             written,
             ahead: 0,
             counters: counters.clone(),
+            newest: newest.clone(),
             failing: false,
         };
         let thread = std::thread::Builder::new().name("journal".to_owned()).spawn(move || writer.run(&notes)).ok();
@@ -114,12 +121,17 @@ impl Journal {
             count(&counters.process.journal_errors);
             tracing::error!("cannot start the journal writer; changes will not be recorded");
         }
-        Ok((Journal { path: path.to_owned(), queue, thread, counters, lock }, restored))
+        Ok((Journal { path: path.to_owned(), queue, thread, counters, newest, lock }, restored))
     }
 
     /// The named snapshots beside the journal.
     pub fn snapshots(&self) -> NamedSnapshots {
         NamedSnapshots::new(self.path.clone(), self.queue.clone())
+    }
+
+    /// The newest entry on the disk with its hash: what is being written is not it yet.
+    pub fn newest(&self) -> Option<ChainAnchor> {
+        self.newest.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
     /// Sends an entry to the writer, without blocking.
@@ -286,6 +298,11 @@ fn open_or_set_aside(path: &Path, counters: &Counters) -> Result<(Option<Journal
     let restored = JournalStore::peek(path).map_err(|_| error)?;
     tracing::error!(state = %path.display(), "cannot write the state file; continuing with the state it holds and retrying");
     Ok((None, restored))
+}
+
+/// The newest entry; `None` if there is none yet, or it cannot be read.
+fn newest_of(store: &JournalStore) -> Option<ChainAnchor> {
+    store.newest().ok().filter(|newest| newest.id > 0)
 }
 
 fn open_and_restore(path: &Path) -> Result<(JournalStore, RestoredState), Error> {
@@ -469,6 +486,10 @@ impl Writer {
         self.store = Some(store);
         written?;
         self.written = self.kept.back().map_or(self.written, |last| last.change.id);
+        if !self.kept.is_empty() {
+            let newest = self.store.as_ref().and_then(newest_of);
+            *self.newest.lock().unwrap_or_else(PoisonError::into_inner) = newest;
+        }
         Ok(())
     }
 }
