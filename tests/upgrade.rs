@@ -552,3 +552,35 @@ fn an_upgrade_goes_on_with_the_same_state_and_waits_for_who_is_held() {
     write_main(&dir, PLAIN);
     running.upgrade();
 }
+
+#[test]
+fn a_step_goes_on_where_it_was() {
+    let dir = folder(origin(), PLAIN);
+    let routing = dir.path().join("routing.toml");
+    let mut text = std::fs::read_to_string(&routing).unwrap().replace("weight = 10", "weight = 0");
+    text.push_str("[service.shop.rollout]\nsteps = [{ weight = 10, bake = \"5m\" }, 100]\n");
+    std::fs::write(&routing, text).unwrap();
+    let mut running = Succession::start(dir);
+    let url = format!("http://{}", running.admin);
+    let folder = running.dir.path().to_owned();
+    let cutover = |arguments: &[&str]| {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_cutover"));
+        let output = command.current_dir(&folder).args(arguments).args(["--admin-url", &url]).output().unwrap();
+        let said = String::from_utf8([output.stdout, output.stderr].concat()).unwrap();
+        assert!(output.status.success(), "{said}");
+        said
+    };
+    let spent = || -> u64 {
+        let status: serde_json::Value = serde_json::from_str(&cutover(&["status", "--output", "json"])).unwrap();
+        status["services"][0]["rollout"]["spent_ms"].as_u64().unwrap_or(0)
+    };
+    cutover(&["deploy", "2.0.0"]);
+    wait_until("the step is under way", SOON, || spent() > 0);
+    for _ in 0..4 {
+        let begun = spent();
+        wait_until("it goes on", SOON, || spent() > begun + 700);
+        let before = spent();
+        running.upgrade();
+        assert!(spent() >= before, "back from {before} ms to {} ms", spent());
+    }
+}

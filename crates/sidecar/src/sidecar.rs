@@ -171,6 +171,7 @@ impl Sidecar {
 
     /// Lets another process open the state, and waits for what comes of it.
     fn suspend(&mut self, answer: &SyncSender<Option<Suspension>>) -> AfterSuspension {
+        self.keep_progress();
         if !self.journal.release(RELEASE) {
             let _ = answer.try_send(None);
             return AfterSuspension::GoOn;
@@ -187,6 +188,12 @@ impl Sidecar {
             std::thread::park_timeout(RECLAIM);
         }
         AfterSuspension::GoOn
+    }
+
+    /// Saves how far every step has come: the grid on which that is saved by itself is seconds wide.
+    fn keep_progress(&self) {
+        let live = self.state.live().filter_map(|service| Some((service, self.state.durable(service)?)));
+        live.for_each(|(service, durable)| self.journal.save_state(service.to_owned(), durable.clone()));
     }
 
     /// Runs one round. A panic in it freezes the weights; requests continue on the last snapshot.
