@@ -15,6 +15,13 @@ pub fn faketime() -> PathBuf {
     library.into()
 }
 
+/// Removes what the library leaves behind of a process that was killed.
+pub fn forget(process: u32) {
+    for name in ["faketime_shm_", "sem.faketime_sem_"] {
+        let _ = std::fs::remove_file(format!("/dev/shm/{name}{process}"));
+    }
+}
+
 /// The day of its Date.
 fn day(site: &Site) -> String {
     let refused = get(site.process.address, "/%00", &[]);
@@ -53,5 +60,8 @@ fn a_bake_lasts_as_long_as_it_is_to_whatever_the_wall_clock_says() {
         assert!(took > Duration::from_secs(6) && took < Duration::from_secs(60), "{offset:?}: {took:?}");
     }
     let (requests, failed) = load.stop();
+    let process = site.process.child.id();
+    drop(site);
+    forget(process);
     assert!(requests > 100 && failed == 0, "{failed} of {requests}");
 }

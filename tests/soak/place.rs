@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 
 use super::names::NameServer;
 use super::sites::Sites;
-use crate::clocks::faketime;
+use crate::clocks::{faketime, forget};
 use crate::support::client::{Client, admin};
 use crate::support::tls::Certificate;
 use crate::support::{SOON, SmallDisk, wait_until};
@@ -22,8 +22,10 @@ pub struct Place {
     pub certificate: Certificate,
     /// The one that serves now.
     pub process: u32,
-    /// All that were ever started.
+    /// Those that were started, but for some that have ended.
     processes: Vec<u32>,
+    /// All that were ever started.
+    ever: Vec<u32>,
     children: Vec<Child>,
     disk: SmallDisk,
     dir: tempfile::TempDir,
@@ -59,6 +61,7 @@ impl Place {
             certificate: Certificate::of(&["soak.test"]),
             process: 0,
             processes: Vec::new(),
+            ever: Vec::new(),
             children: Vec::new(),
             disk: SmallDisk::of("8m"),
             dir: tempfile::tempdir().unwrap(),
@@ -91,6 +94,7 @@ impl Place {
         let child = command.spawn().unwrap();
         self.process = child.id();
         self.processes.push(child.id());
+        self.ever.push(child.id());
         self.children.push(child);
         self.wait_until("it is ready", |place| place.ask("/readyz").is_some_and(|(status, _)| status == 200));
     }
@@ -149,6 +153,7 @@ impl Place {
         if let Some(process) = said.strip_prefix("process ").and_then(|rest| rest.split(' ').next()) {
             self.process = process.parse().unwrap();
             self.processes.push(self.process);
+            self.ever.push(self.process);
         }
         (output.status.success(), said)
     }
@@ -246,6 +251,7 @@ impl Drop for Place {
             kill(process);
         }
         self.children.iter_mut().for_each(|child| _ = child.wait());
+        self.ever.iter().copied().for_each(forget);
     }
 }
 
