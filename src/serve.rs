@@ -53,7 +53,7 @@ use memory::counters::{Counters, Shard, count, raise};
 use memory::snapshot::{SnapshotPublisher, SnapshotReader};
 use notify::{self, Notifier};
 use relay::access;
-use relay::origin::OriginResolver;
+use relay::origin::{KnownAddresses, OriginResolver};
 use relay::proxy::Proxy;
 use relay::proxy::acme_board::ChallengeAnswers;
 use relay::proxy::connection_limits::ConnectionLimits;
@@ -133,11 +133,11 @@ pub fn start_with(
 ) -> anyhow::Result<Running> {
     let listeners = settings.listeners();
     let context = RoutingContext { listeners: Some(&listeners), ..AS_BUILT };
-    let Foundation { files, routing, sockets, counters, access, access_writers, restored } =
+    let Foundation { files, routing, sockets, counters, access, access_writers, restored, known } =
         Foundation::lay(settings, &context, open, before)?;
     let runtime = admin_runtime()?;
     let Restored { published, snapshots, keyring, local_token, preflights, suite_runs, probes, others, .. } = restored;
-    let started = StartedSidecar::start(settings, restored.sidecar, (routing, context), &runtime, &counters)?;
+    let started = StartedSidecar::start(settings, restored.sidecar, (routing, context), (&runtime, known), &counters)?;
     let StartedSidecar { sidecar, sidecar_thread, resolver, announcer, loaded } = started;
     let health = look_after_health(&runtime, (&published, &counters, &sidecar), (probes, others));
     let (validation, runs) = validation_runs::start(settings, &published, &sockets.addresses, (&sidecar, &counters))?;
@@ -205,6 +205,8 @@ struct Foundation {
     access: Option<access::AccessLogger>,
     access_writers: Vec<access::AccessLogWriter>,
     restored: Restored,
+    /// Where the process before this one sent its requests.
+    known: KnownAddresses,
 }
 
 impl Foundation {
@@ -222,11 +224,12 @@ impl Foundation {
         let counters = Arc::new(Counters::new(workers));
         let (access, writer) = open_access_log(settings, &counters)?.unzip();
         before.as_ref().map(|before| before.has_state(&settings.state)).transpose()?;
+        let known = before.as_ref().map(|before| before.addresses()).unwrap_or_default();
         let watches = before.map(|before| before.take_state(&counters)).transpose()?;
         let restored = Restored::open(settings, &counters, sockets.admin_address)?;
         let restored = restored.going_on_from(watches.unwrap_or_default());
         let access_writers = writer.into_iter().collect();
-        Ok(Foundation { files, routing, sockets, counters, access, access_writers, restored })
+        Ok(Foundation { files, routing, sockets, counters, access, access_writers, restored, known })
     }
 }
 
@@ -409,7 +412,7 @@ impl StartedSidecar {
         settings: &MainConfig,
         mut sidecar: Sidecar,
         (mut routing, context): (RoutingConfig, RoutingContext<'_>),
-        runtime: &Runtime,
+        (runtime, known): (&Runtime, KnownAddresses),
         counters: &Arc<Counters>,
     ) -> anyhow::Result<StartedSidecar> {
         let overs = sidecar.overs();
@@ -417,7 +420,7 @@ impl StartedSidecar {
             // Load again, with what was set at run time when the process ended.
             routing = config::load_routing(&settings.routing, &RoutingContext { overlays: Some(&overs), ..context })?;
         }
-        let resolver = runtime.block_on(async { Arc::new(OriginResolver::new(counters.clone())) });
+        let resolver = runtime.block_on(async { Arc::new(OriginResolver::new(counters.clone(), known)) });
         settings.warnings.iter().chain(&routing.warnings).for_each(reload::warn);
         let mut load = runtime.block_on(resolve(&resolver, routing));
         // At the very first start nothing can have been switched off since. Who is active is known, and only told of, unless

@@ -1,14 +1,20 @@
 //! What goes wrong around the house, and what must hold all the same.
 
+use std::io::Write;
+use std::net::{SocketAddr, TcpStream};
+use std::process::Command;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use judgement::rollout::ChangeKind;
 use judgement::traffic::Environment;
 use memory::counters::AttemptFailure;
 
-use crate::support::client::get;
-use crate::support::house::{House, shop};
-use crate::support::origin::Do;
+use crate::lifecycle::{Process, folder};
+use crate::support::client::{Client, get};
+use crate::support::house::{House, Load, shop};
+use crate::support::origin::{Do, Origin};
+use crate::support::raw_origin::{before, head, raw};
 use crate::support::{SOON, wait_until};
 
 fn blue_failures(house: &House) -> [u64; AttemptFailure::ALL.len()] {
@@ -134,6 +140,140 @@ fn a_disk_that_takes_nothing_stops_neither_routing_nor_rollback() {
         let metrics = house.metrics();
         !metrics.contains("cutover_journal_errors_total 0\n") && !metrics.contains("cutover_journal_waiting 0\n")
     });
+}
+
+/// An address at which Linux drops whoever knocks: its queue is full, and nobody accepts.
+fn deaf() -> (SocketAddr, Vec<TcpStream>, socket2::Socket) {
+    let deaf = socket2::Socket::new(socket2::Domain::IPV4, socket2::Type::STREAM, None).unwrap();
+    deaf.bind(&"127.0.0.1:0".parse::<SocketAddr>().unwrap().into()).unwrap();
+    deaf.listen(0).unwrap();
+    let address = deaf.local_addr().unwrap().as_socket().unwrap();
+    let knock = || TcpStream::connect_timeout(&address, Duration::from_millis(200));
+    let queue = std::iter::from_fn(|| knock().ok()).take(100).collect();
+    (address, queue, deaf)
+}
+
+/// A response's head that never ends, a byte at a time.
+fn dripping() -> SocketAddr {
+    raw(|mut tcp, _| {
+        if head(&mut tcp) && tcp.write_all(b"HTTP/1.1 200 OK\r\nX-Drip: ").is_ok() {
+            while tcp.write_all(b"x").is_ok() {
+                std::thread::sleep(Duration::from_millis(20));
+            }
+        }
+    })
+}
+
+#[test]
+fn every_way_of_standing_still_ends_in_the_time_that_is_named_for_it() {
+    let (deaf, _queue, _socket) = deaf();
+    // Accepts, and reads nothing: a body of megabytes fills what the system holds.
+    let unread = raw(|_tcp, _| std::thread::park());
+    for (what, origin, timeout, body) in [
+        ("no connection", deaf, "connect", 0),
+        ("a body that is not read", unread, "write", 16 << 20),
+        ("silence", unread, "first_byte", 0),
+        ("a head that drips", dripping(), "first_byte", 0),
+    ] {
+        let others = ["connect", "write", "first_byte"].into_iter().filter(|other| *other != timeout);
+        let others: String = others.map(|other| format!("{other} = \"15s\"\n")).collect();
+        let house = before(origin, &format!("[service.shop.timeouts]\n{timeout} = \"1s\"\n{others}"));
+        house.set("max_body = \"unlimited\"");
+        let mut client = house.client();
+        let began = Instant::now();
+        client.send(format!("POST / HTTP/1.1\r\nHost: shop.test\r\nContent-Length: {body}\r\n\r\n"));
+        let sender = (body > 0).then(|| client.send_aside(vec![b'x'; body]));
+        assert_eq!(client.answer().status, 504, "{what}");
+        let took = began.elapsed();
+        // A busy machine gets more than the tenth that is promised.
+        assert!((Duration::from_millis(950)..Duration::from_millis(2500)).contains(&took), "{what}: {took:?}");
+        drop((client, sender));
+        wait_for_failures(&house, AttemptFailure::Timeout, 1);
+    }
+}
+
+#[test]
+fn a_candidate_that_flaps_is_taken_back_once_and_stays_so() {
+    let house = House::start("weight = 50", "");
+    let turn = std::sync::atomic::AtomicU64::new(0);
+    house.green.does(move |_| {
+        Do::Status(if turn.fetch_add(1, std::sync::atomic::Ordering::SeqCst).is_multiple_of(2) { 500 } else { 200 })
+    });
+    let load = Load::start(house.address(), 4, Duration::from_millis(2));
+    house.wait_for_weight(0);
+    let asked = load.requests();
+    wait_until("the load goes on", SOON, || load.requests() > asked + 1000);
+    assert_eq!(load.stop().1, 0, "every failure is rescued");
+    assert_eq!(house.weight(), 0);
+    let rollbacks = house.history().into_iter().filter(|entry| entry.change.kind == ChangeKind::Rollback).count();
+    assert_eq!(rollbacks, 1);
+}
+
+#[test]
+fn an_origin_that_throttles_is_passed_on_and_judged_only_where_the_file_says_so() {
+    let throttled =
+        |status: u16| Do::Raw(format!("HTTP/1.1 {status} Wait\r\nRetry-After: 7\r\nContent-Length: 0\r\n\r\n"));
+    let house = House::start("weight = 0", "");
+    for (status, failures) in [(429, 0), (503, 1)] {
+        house.blue.always(throttled(status));
+        let answer = house.client().get("/", &[]);
+        assert_eq!((answer.status, answer.header("retry-after")), (status, Some("7")));
+        wait_until("it is counted", SOON, || house.seen(Environment::Blue).classes.iter().sum::<u64>() > failures);
+        assert_eq!(blue_failures(&house).iter().sum::<u64>(), failures, "{status}");
+    }
+}
+
+#[test]
+fn a_rollback_needs_no_disk_no_admin_and_no_sink() {
+    let stuck = Origin::start("stuck");
+    stuck.always(Do::Hang);
+    let house = House::with("weight = 50", "", |settings| {
+        settings.notify = crate::notify::sinks_at(settings.state.parent().unwrap(), &stuck);
+        settings.state = settings.state.with_file_name("nowhere").join("cutover.db");
+    });
+    // As many as there are places, and more.
+    let held: Vec<TcpStream> = (0..300).filter_map(|_| TcpStream::connect(house.running.admin).ok()).collect();
+    for mut tcp in &held {
+        let _ = tcp.write_all(b"GET /metrics HTTP/1.1\r\n");
+    }
+    house.green.always(Do::Status(500));
+    let load = Load::start(house.address(), 4, Duration::from_millis(5));
+    let took = house.wait_for_weight(0);
+    assert!(took < Duration::from_secs(5), "{took:?}");
+    assert_eq!(load.stop().1, 0);
+    wait_until("the sink was told, and hangs", SOON, || stuck.requests() > 0);
+}
+
+#[test]
+fn a_process_without_descriptors_goes_on_and_takes_connections_when_there_are_some() {
+    let (blue, green) = (Origin::start("blue"), Origin::start("green"));
+    let dir = folder(&blue.url(), &green.url(), "weight = 0");
+    let mut process = Process::start(dir.path());
+    let id = process.child.id();
+    let limit = |most: usize| {
+        let said = Command::new("prlimit").args([&format!("--pid={id}"), &format!("--nofile={most}:")]).status();
+        assert!(said.unwrap().success());
+    };
+    let open = || std::fs::read_dir(format!("/proc/{id}/fd")).unwrap().count();
+    let mut kept: Vec<Client> = (0..4).map(|_| Client::to(process.address)).collect();
+    kept.iter_mut().for_each(|client| assert_eq!(client.get("/", &[]).status, 200));
+    limit(open() + 2);
+    // Linux takes them; who has no descriptor waits there.
+    let mut crowd: Vec<Client> = (0..50).map(|_| Client::to(process.address)).collect();
+    for client in &mut crowd {
+        client.send("GET / HTTP/1.1\r\nHost: shop.test\r\n\r\n");
+    }
+    // Who is there may meet an origin's connection that cannot be opened, and no more than that.
+    for client in &mut kept {
+        let status = client.get("/", &[]).status;
+        assert!([200, 502, 503].contains(&status), "{status}");
+    }
+    assert!(process.child.try_wait().unwrap().is_none());
+    limit(4096);
+    let answered: Vec<u16> = crowd.iter_mut().map(|client| client.answer().status).collect();
+    assert!(answered.iter().all(|status| [200, 502, 503].contains(status)), "{answered:?}");
+    assert!(answered.iter().filter(|status| **status == 200).count() > 40, "{answered:?}");
+    assert_eq!((get(process.address, "/", &[]).status, get(process.admin, "/readyz", &[]).status), (200, 200));
 }
 
 #[test]

@@ -3,7 +3,7 @@
 use std::io::{BufRead, BufReader};
 use std::net::SocketAddr;
 use std::process::{Child, Command, Stdio};
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime};
 
 use judgement::rollout::ChangeKind;
 use sidecar::journal::{ChainCheck, JournalEntry, JournalReader};
@@ -12,6 +12,7 @@ use crate::faults::TlsOrigin;
 use crate::support::client::{Client, admin, get};
 use crate::support::house::{Load, shop};
 use crate::support::origin::{Do, Origin};
+use crate::support::tls::Authority;
 use crate::support::{SOON, wait_until};
 
 /// A process of its own. Killed when dropped.
@@ -180,19 +181,29 @@ fn sighup_reads_the_file_again_and_says_what_is_wrong_with_it() {
 
 #[test]
 fn kill_9_at_any_moment_leaves_a_state_that_an_entry_explains() {
+    kill_again_and_again(15);
+}
+
+#[test]
+#[ignore = "takes minutes: .ci/run runs it alone"]
+fn two_hundred_times_kill_9_leaves_a_state_that_an_entry_explains() {
+    kill_again_and_again(200);
+}
+
+fn kill_again_and_again(rounds: u32) {
     let (blue, green) = origins();
     let dir = folder(&blue.url(), &green.url(), "weight = 10");
     let path = dir.path().join("routing.toml");
-    for round in 0..15_u32 {
+    for round in 0..rounds {
         let process = Process::start(dir.path());
         let before = process.weight();
-        let weight = 20 + round;
+        let weight = 20 + round % 70;
         std::fs::write(&path, shop(&blue.url(), &green.url(), &format!("weight = {weight}"), "")).unwrap();
         // Sometimes before it is in force, sometimes after.
         if round % 3 == 0 {
             wait_until("the weight is shown", SOON, || process.weight() == f64::from(weight) / 100.0);
         } else {
-            std::thread::sleep(Duration::from_millis(u64::from(round) * 25));
+            std::thread::sleep(Duration::from_millis(u64::from(round % 15) * 25));
         }
         process.signal("KILL");
         drop(process);
@@ -234,6 +245,34 @@ fn a_rollback_outlives_kill_9_before_the_first_request() {
     let mut client = Client::to(restarted.address);
     assert!((0..100).all(|n| client.get("/", &[&format!("Cookie: c=client{n}")]).body == "blue"));
     assert_eq!((green.requests(), restarted.weight()), (asked, 0.0));
+}
+
+#[test]
+fn a_certificate_that_ends_soon_is_warned_of_and_its_end_is_a_metric() {
+    let (blue, green) = origins();
+    for (days, said) in [(5, "certificate expires soon"), (-1, "certificate has expired"), (30, "")] {
+        let dir = folder(&blue.url(), &green.url(), "weight = 0");
+        let day = Duration::from_secs(24 * 3600);
+        let end = match days {
+            ..0 => SystemTime::now() - day,
+            days => SystemTime::now() + day * days as u32 + day / 2,
+        };
+        Authority::new().sign_until(&["shop.test"], end).write(dir.path(), "shop");
+        let mut main = std::fs::read_to_string(dir.path().join("cutover.toml")).unwrap();
+        main.push_str("[[proxy.tls]]\nlisten = \"127.0.0.1:0\"\ncert_file = \"shop.pem\"\nkey_file = \"shop.key\"\n");
+        std::fs::write(dir.path().join("cutover.toml"), main).unwrap();
+        let process = Process::start(dir.path());
+        let metrics = admin(process.admin, "/metrics").body;
+        let shown = metrics.lines().find(|line| line.starts_with("cutover_certificate_end_seconds{")).unwrap();
+        let shown: f64 = shown.rsplit(' ').next().unwrap().parse().unwrap();
+        let end = end.duration_since(SystemTime::UNIX_EPOCH).unwrap().as_secs_f64();
+        assert!((shown - end).abs() < 2.0, "{shown} instead of {end}");
+        std::thread::sleep(Duration::from_millis(500));
+        process.signal("INT");
+        let (_, log) = process.ended();
+        let warnings = log.lines().filter(|line| line.contains("certificate ")).count();
+        assert!(warnings == usize::from(!said.is_empty()) && log.contains(said), "{days} days: {log}");
+    }
 }
 
 #[test]

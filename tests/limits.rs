@@ -75,6 +75,21 @@ fn a_body_that_stops_coming_is_a_408_and_nobodys_failure() {
 }
 
 #[test]
+fn a_body_that_trickles_is_a_408_after_ten_seconds_of_it() {
+    let house = house(ClientLimits { body_rate: 240, ..limits() });
+    let mut client = house.client();
+    client.send("POST / HTTP/1.1\r\nHost: shop.test\r\nContent-Length: 100000\r\n\r\n");
+    let began = Instant::now();
+    while began.elapsed() < SOON && client.try_send("x".repeat(10)) && !client.has_come() {
+        std::thread::sleep(Duration::from_millis(100));
+    }
+    assert_eq!(client.answer().status, 408);
+    assert!(began.elapsed() > Duration::from_secs(9), "{:?}", began.elapsed());
+    wait_until("it is counted as the client's", SOON, || aborted(&house) == 1);
+    assert_eq!(house.seen(Environment::Blue).failures, [0; AttemptFailure::ALL.len()]);
+}
+
+#[test]
 fn a_client_that_takes_nothing_is_let_go() {
     let house = house(ClientLimits { write_idle: Millis(300), ..limits() });
     let body = "x".repeat(32 << 20);

@@ -54,6 +54,11 @@ fn house(weight: u8, text: &str) -> House {
     })
 }
 
+/// One that is told of everything.
+pub fn sinks_at(dir: &Path, to: &Origin) -> Vec<Sink> {
+    sinks(dir, &webhook("hook", to, "level = \"info\""))
+}
+
 fn webhook(name: &str, to: &Origin, more: &str) -> String {
     let url = to.url();
     format!(

@@ -84,11 +84,18 @@ fn an_origin_is_trusted_by_the_authorities_of_its_file_alone() {
     let foreign = H2Origin::tls(serving(&theirs.sign(&["127.0.0.1"]), &alpn, None));
     let own = H2Origin::tls(serving(&Certificate::of(&["127.0.0.1"]), &alpn, None));
     let misnamed = H2Origin::tls(serving(&ours.sign(&["localhost"]), &alpn, None));
+    let yesterday = std::time::SystemTime::now() - std::time::Duration::from_secs(24 * 3600);
+    let expired = H2Origin::tls(serving(&ours.sign_until(&["127.0.0.1"], yesterday), &alpn, None));
     let files = [("ca.pem", ours.certificate.pem.as_str())];
     let ca = "ca_file = \"ca.pem\"";
-    for (origin, lines, status) in
-        [(&good, ca, 200), (&good, "", 502), (&foreign, ca, 502), (&own, ca, 502), (&misnamed, ca, 502)]
-    {
+    for (origin, lines, status) in [
+        (&good, ca, 200),
+        (&good, "", 502),
+        (&foreign, ca, 502),
+        (&own, ca, 502),
+        (&misnamed, ca, 502),
+        (&expired, ca, 502),
+    ] {
         let front = Front::start(&routing(&at(origin, lines), NOBODY, ""), &files);
         assert_eq!(front.get().0, status);
         front.wait_for_failures(Environment::Blue, AttemptFailure::Tls, u64::from(status == 502));
@@ -561,7 +568,7 @@ fn a_refused_stream_leaves_the_others_of_its_connection_alone() {
         assert_eq!(open.trailers().await.unwrap().unwrap()["grpc-status"], "0");
     });
     for (reason, count) in
-        [("body_too_large", 2), ("unknown_host", 1), ("many_fields", 1), ("bad_path", 1), ("large_head", 0)]
+        [("body_too_large", 2), ("unknown_host", 1), ("many_fields", 1), ("bad_path", 1), ("large_head", 1)]
     {
         assert_eq!(front.house.refused(reason), count, "{reason}");
     }

@@ -137,20 +137,41 @@ fn a_header_may_come_with_the_request_or_byte_by_byte() {
 #[test]
 fn a_probe_of_the_balancer_is_its_own() {
     let house = required();
-    for header in [
-        binary(0x20, CLIENT, &[]),
-        b"\r\n\r\n\0\r\nQUIT\n\x20\0\0\0".to_vec(),
-        b"PROXY UNKNOWN\r\n".to_vec(),
-        [&b"\r\n\r\n\0\r\nQUIT\n\x21\x31\0\xD8"[..], &[b'/'; 216]].concat(),
-    ] {
+    for header in [binary(0x20, CLIENT, &[]), b"\r\n\r\n\0\r\nQUIT\n\x20\0\0\0".to_vec()] {
         assert_eq!(after(&house, &header).get("/", &[]).body, "blue", "{}", header.escape_ascii());
         assert_eq!(house.blue.last().header("x-forwarded-for"), Some("127.0.0.1"));
+        // What it says itself is believed, as from any of `trusted_proxies`.
+        assert_eq!(after(&house, &header).get("/", &["X-Forwarded-For: 203.0.113.8"]).body, "green");
+        assert_eq!(house.green.last().header("x-forwarded-for"), Some("203.0.113.8, 127.0.0.1"));
     }
     // A balancer that only connects has nothing to say, and nothing is said of it.
     house.client().finish_sending();
     drop(house.client());
     assert_eq!(after(&house, text("203.0.113.7")).get("/", &[]).body, "green");
     assert_eq!((house.refused("proxy_header"), house.refused("too_slow")), (0, 0));
+}
+
+#[test]
+fn a_client_that_the_balancer_cannot_name_is_not_believed_what_it_forwards() {
+    let house = house(ProxyProtocol::Required, |settings| settings.hop.forwarded = true);
+    let forged = ["X-Forwarded-For: 203.0.113.8", "X-Forwarded-Proto: https", "X-Request-Id: mine", "Forwarded: for=a"];
+    for header in [
+        b"PROXY UNKNOWN\r\n".to_vec(),
+        b"PROXY UNKNOWN 203.0.113.7 192.0.2.1 1 2\r\n".to_vec(),
+        b"\r\n\r\n\0\r\nQUIT\n\x21\0\0\0".to_vec(),
+        [&b"\r\n\r\n\0\r\nQUIT\n\x21\x31\0\xD8"[..], &[b'/'; 216]].concat(),
+    ] {
+        let mut client = after(&house, &header);
+        for _ in 0..2 {
+            // By its X-Forwarded-For it would be one of the testers.
+            assert_eq!(client.get("/", &forged).body, "blue", "{}", header.escape_ascii());
+            let request = house.blue.last();
+            assert_eq!(request.header("x-forwarded-for"), Some("127.0.0.1"));
+            assert_eq!(request.header("x-forwarded-proto"), Some("http"));
+            assert_ne!(request.header("x-request-id"), Some("mine"));
+            assert!(request.header("forwarded").unwrap().starts_with("for=127.0.0.1;"));
+        }
+    }
 }
 
 #[test]

@@ -26,12 +26,17 @@ pub const LONG: Duration = Duration::from_secs(100);
 
 impl Site {
     pub fn new(rollout: &str) -> Site {
+        Site::with_env(rollout, &[])
+    }
+
+    /// With these variables of its environment.
+    pub fn with_env(rollout: &str, env: &[(&str, &str)]) -> Site {
         let (blue, green) = (Origin::start("blue"), Origin::start("green"));
         let dir = folder(&blue.url(), &green.url(), "");
         let routing = dir.path().join("routing.toml");
         let text = std::fs::read_to_string(&routing).unwrap();
         std::fs::write(&routing, format!("{text}\n[service.shop.rollout]\n{rollout}\n")).unwrap();
-        let process = Process::start(dir.path());
+        let process = Process::start_to(dir.path(), env, std::process::Stdio::inherit());
         Site { blue, green, dir, process }
     }
 
@@ -63,7 +68,7 @@ impl Site {
         status["services"][0].clone()
     }
 
-    fn phase(&self) -> String {
+    pub fn phase(&self) -> String {
         self.status()["rollout"]["phase"].as_str().unwrap_or("").to_owned()
     }
 

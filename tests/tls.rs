@@ -282,6 +282,31 @@ fn too_large_a_body_over_http2_gets_its_413_and_no_reset() {
 }
 
 #[test]
+fn too_large_a_head_over_http2_gets_its_431_and_is_counted() {
+    let certificate = Certificate::of(&["shop.test"]);
+    let house = house(&certificate, &[], ClientLimits::default());
+    let of_bytes = |bytes: usize, lines: usize| {
+        let request = http::Request::get("https://shop.test/");
+        let value = "x".repeat(bytes / lines);
+        (0..lines).fold(request, |request, at| request.header(format!("x-{at}"), &value)).body(()).unwrap()
+    };
+    over_http2(&house, &certificate, async |client| {
+        for (at, (bytes, lines)) in [(70_000, 1), (70_000, 50), (120_000, 2)].into_iter().enumerate() {
+            assert_eq!(client.request(of_bytes(60_000, lines), &[]).await.unwrap().status, 200);
+            let answer = client.request(of_bytes(bytes, lines), &[]).await.unwrap();
+            assert_eq!(answer.status, 431, "{bytes} bytes in {lines} lines");
+            assert!(answer.body.starts_with(b"431 "), "{answer:?}");
+            assert_eq!(house.refused("large_head"), at as u64 + 1);
+        }
+        // Beyond that the library has the word: an answer or an end, and nothing reaches an origin.
+        let before = house.blue.requests();
+        let answer = client.request(of_bytes(200_000, 2), &[]).await;
+        assert!(answer.is_err() || answer.as_ref().is_ok_and(|answer| answer.status == 431), "{answer:?}");
+        assert_eq!(house.blue.requests(), before);
+    });
+}
+
+#[test]
 fn a_cookie_that_pins_a_client_stays_on_https_where_it_was_set() {
     let certificate = Certificate::of(&["shop.test"]);
     let house = house(&certificate, &[], ClientLimits::default());

@@ -24,6 +24,7 @@ use config::MainConfig;
 use config::watch::{FileStamps, FileWatch, INTERVAL};
 use judgement::rollout::AnnouncementLevel;
 use judgement::time::Millis;
+use relay::origin::OriginResolver;
 use relay::proxy::listen::{DrainSettings, ShutdownSignal};
 
 /// Whoever sends SIGINT is watching, so running validation runs get no longer than this to be torn down.
@@ -279,7 +280,8 @@ fn begin(running: &Running, binary: PathBuf, caller: Option<UpgradeCaller>) -> U
     let start = running.upgrade();
     let asked_by = caller.as_ref().map_or_else(|| "SIGUSR2".to_owned(), |caller| caller.who.clone());
     let (giving_up, state) = (UpgradeGivingUp::default(), running.settings.state.clone());
-    let order = UpgradeOrder { binary, asked_by: asked_by.clone(), state, giving_up: giving_up.clone() };
+    let addresses = OriginResolver::addresses_in_use(&running.published.load());
+    let order = UpgradeOrder { binary, asked_by: asked_by.clone(), state, addresses, giving_up: giving_up.clone() };
     Upgrading { outcome: tokio::task::spawn_blocking(move || start(&order)), giving_up, caller, asked_by }
 }
 

@@ -8,6 +8,7 @@ use std::path::PathBuf;
 use judgement::rollout::HandedWatch;
 use judgement::time::Millis;
 use memory::counters::CountedSoFar;
+use relay::origin::KnownAddresses;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
@@ -52,6 +53,8 @@ pub struct RunningProcess {
     pub asked_by: String,
     /// Its state.
     pub state: PathBuf,
+    /// Of its origins: used where a name does not resolve.
+    pub addresses: KnownAddresses,
 }
 
 /// What a process knows beside its state.

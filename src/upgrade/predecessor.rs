@@ -13,6 +13,7 @@ use anyhow::{Context, bail};
 use judgement::rollout::{AnnouncementLevel, AuditRemark, ChangeKind, HandedWatch};
 use memory::clock;
 use memory::counters::Counters;
+use relay::origin::KnownAddresses;
 
 use crate::upgrade::OpenSockets;
 use crate::upgrade::earlier::EarlierProcesses;
@@ -60,6 +61,11 @@ impl Predecessor {
         let why =
             format!("process {own} of version {own_version} took the place of process {process} of version {version}");
         upgrade_remark(asked_by.clone(), why, None)
+    }
+
+    /// The addresses that it uses.
+    pub fn addresses(&self) -> KnownAddresses {
+        self.process.addresses.clone()
     }
 
     /// That the file names the same state.

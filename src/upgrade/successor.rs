@@ -14,6 +14,7 @@ use rustix::process::{Pid, PidfdFlags, Signal, kill_process, pidfd_open};
 
 use memory::clock;
 use memory::counters::{CountedSoFar, Counters};
+use relay::origin::KnownAddresses;
 use sidecar::{SidecarHandle, Suspension};
 
 use crate::upgrade::earlier::EarlierProcesses;
@@ -92,6 +93,8 @@ pub struct UpgradeOrder {
     pub asked_by: String,
     /// The state that goes over.
     pub state: PathBuf,
+    /// Of the origins in force.
+    pub addresses: KnownAddresses,
     pub giving_up: UpgradeGivingUp,
 }
 
@@ -206,6 +209,7 @@ impl Applicant {
             clock: clock::now(),
             asked_by: order.asked_by.clone(),
             state: std::path::absolute(&order.state).unwrap_or_default(),
+            addresses: order.addresses.clone(),
         };
         self.line.send(&FromOld::Sockets(running)).map_err(gone)?;
         match self.answer(PREPARE, "was not prepared within 30s") {

@@ -197,6 +197,20 @@ impl Client {
         (String::from_utf8_lossy(&std::mem::take(&mut self.spare)).into_owned(), reset)
     }
 
+    /// Whether something has come that was not read yet.
+    pub fn has_come(&self) -> bool {
+        self.tcp.set_nonblocking(true).unwrap();
+        let come = self.tcp.peek(&mut [0]).is_ok();
+        self.tcp.set_nonblocking(false).unwrap();
+        come
+    }
+
+    /// Sends beside whatever else is done with the connection, as far as it is read.
+    pub fn send_aside(&self, bytes: Vec<u8>) -> std::thread::JoinHandle<()> {
+        let mut tcp = self.tcp.try_clone().unwrap();
+        std::thread::spawn(move || drop(tcp.write_all(&bytes)))
+    }
+
     /// Sends what may find nobody any more.
     pub fn try_send(&mut self, bytes: impl AsRef<[u8]>) -> bool {
         self.tcp.write_all(bytes.as_ref()).is_ok()

@@ -53,9 +53,20 @@ impl Authority {
 
     /// A certificate for these names.
     pub fn sign(&self, names: &[&str]) -> Certificate {
+        self.sign_with(names, |_| {})
+    }
+
+    /// One that ends then.
+    pub fn sign_until(&self, names: &[&str], end: std::time::SystemTime) -> Certificate {
+        self.sign_with(names, |params| params.not_after = end.into())
+    }
+
+    fn sign_with(&self, names: &[&str], change: impl FnOnce(&mut rcgen::CertificateParams)) -> Certificate {
         let names = names.iter().map(|name| (*name).to_owned()).collect::<Vec<_>>();
         let key = rcgen::KeyPair::generate().unwrap();
-        let made = rcgen::CertificateParams::new(names).unwrap().signed_by(&key, &self.issuer).unwrap();
+        let mut params = rcgen::CertificateParams::new(names).unwrap();
+        change(&mut params);
+        let made = params.signed_by(&key, &self.issuer).unwrap();
         Certificate { pem: made.pem(), key: key.serialize_pem(), der: made.der().clone() }
     }
 }

@@ -22,7 +22,7 @@ use memory::snapshot::{Endpoint, EndpointTls, OriginSettings, OriginTarget, Sent
 
 pub use connector::Connector;
 pub use error::OriginError;
-pub use resolve::OriginResolver;
+pub use resolve::{KnownAddresses, OriginResolver};
 
 /// Addresses that cannot be an origin: link-local ones, where cloud platforms keep instance credentials
 /// (169.254.169.254, fd00:ec2::254). Checked after every lookup, because a name may point to one at any time.

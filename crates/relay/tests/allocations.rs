@@ -12,7 +12,7 @@ use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 use std::time::Duration;
 
 use config::ProxyProtocol;
-use cutover_relay::origin::OriginResolver;
+use cutover_relay::origin::{KnownAddresses, OriginResolver};
 use cutover_relay::proxy::Proxy;
 use cutover_relay::proxy::connection_limits::ConnectionLimits;
 use cutover_relay::proxy::listen::{
@@ -112,7 +112,8 @@ fn routing(origin: SocketAddr, counters: &Arc<Counters>) -> ResolvedRouting {
     let routing = config::routing_text("routing.toml", &format!("[service.shop]\n{sides}")).unwrap();
     let origins = routing.services.iter().flat_map(|service| service.origins.iter().cloned()).collect();
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
-    let endpoints = runtime.block_on(async { OriginResolver::new(counters.clone()).resolve(origins).await });
+    let endpoints =
+        runtime.block_on(async { OriginResolver::new(counters.clone(), KnownAddresses::new()).resolve(origins).await });
     assert_eq!(endpoints.len(), 1, "both sides are one origin");
     ResolvedRouting { routing, endpoints, ..ResolvedRouting::default() }
 }

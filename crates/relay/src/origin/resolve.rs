@@ -2,7 +2,7 @@
 
 mod names;
 
-use std::collections::{BTreeSet, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::net::IpAddr;
 use std::sync::Arc;
 
@@ -14,16 +14,21 @@ use crate::origin::tls::OriginTls;
 use judgement::time::Millis;
 use memory::clock;
 use memory::counters::{Counters, count};
-use memory::snapshot::{Endpoint, Endpoints, OriginSettings};
+use memory::snapshot::{Endpoint, Endpoints, OriginSettings, RoutingSnapshot};
 use sidecar::SidecarHandle;
 
 /// The pause after a failed lookup.
 const AGAIN: Millis = Millis::seconds(5);
 
+/// Addresses by name.
+pub type KnownAddresses = BTreeMap<String, BTreeSet<IpAddr>>;
+
 /// Resolves origins, and keeps them resolved.
 #[derive(Debug)]
 pub struct OriginResolver {
     names: NameResolver,
+    /// Of the process before this one: used where a name does not resolve.
+    known: KnownAddresses,
     tls: OriginTls,
     /// The origins in force, for the task that keeps them resolved.
     wanted: watch::Sender<Vec<Arc<OriginSettings>>>,
@@ -32,22 +37,23 @@ pub struct OriginResolver {
 
 impl OriginResolver {
     /// Must be called within the runtime that will do the lookups.
-    pub fn new(counters: Arc<Counters>) -> OriginResolver {
+    pub fn new(counters: Arc<Counters>, known: KnownAddresses) -> OriginResolver {
         OriginResolver {
             names: NameResolver::of_system(),
+            known,
             tls: OriginTls::default(),
             wanted: watch::Sender::new(Vec::new()),
             counters,
         }
     }
 
-    /// Resolves origins now, all at once. An origin that does not resolve is left out.
+    /// Resolves origins now, all at once. An origin that neither resolves nor is known is left out.
     pub async fn resolve(&self, origins: Vec<Arc<OriginSettings>>) -> HashMap<Arc<OriginSettings>, Endpoints> {
         let mut names: BTreeSet<String> = BTreeSet::new();
         names.extend(origins.iter().flat_map(|origin| origin.targets.iter().map(|target| target.host.clone())));
         let mut lookups = NameLookups::new(self.names.clone());
         names.into_iter().for_each(|name| lookups.ask(name));
-        let mut found = HashMap::new();
+        let mut found: HashMap<String, ResolvedName> = HashMap::new();
         while let Some((name, result)) = lookups.next().await {
             match result {
                 Ok(addresses) => drop(found.insert(name, addresses)),
@@ -55,7 +61,7 @@ impl OriginResolver {
             }
         }
         let resolved = origins.iter().filter_map(|origin| {
-            let endpoints = self.endpoints(origin, |name| found.get(name).map(|found| &found.addresses));
+            let endpoints = self.endpoints(origin, &found);
             (!endpoints.is_empty()).then(|| (origin.clone(), endpoints))
         });
         resolved.collect()
@@ -64,6 +70,21 @@ impl OriginResolver {
     /// Asks the background task to keep these origins resolved: those that are in force.
     pub fn follow(&self, origins: Vec<Arc<OriginSettings>>) {
         self.wanted.send_replace(origins);
+    }
+
+    /// The names of the origins in force, with the addresses in use, for the process that takes this one's place.
+    pub fn addresses_in_use(snapshot: &RoutingSnapshot) -> KnownAddresses {
+        let mut known = KnownAddresses::new();
+        for (service, endpoints) in snapshot.services.iter().zip(&*snapshot.endpoints) {
+            for (origin, endpoints) in service.origins.iter().zip(endpoints) {
+                let named = origin.targets.iter().filter(|target| target.host.parse::<IpAddr>().is_err());
+                for target in named {
+                    let its = endpoints.iter().filter(|endpoint| *endpoint.url_authority == *target.authority);
+                    known.entry(target.host.clone()).or_default().extend(its.map(|endpoint| endpoint.address.ip()));
+                }
+            }
+        }
+        known
     }
 
     fn failed(&self, name: &str, error: &str) {
@@ -112,7 +133,7 @@ impl OriginResolver {
                     return;
                 }
                 for origin in origins.iter().filter(|origin| origin.targets.iter().any(|target| target.host == host)) {
-                    let endpoints = self.endpoints(origin, |name| names.get(name).map(|found| &found.addresses));
+                    let endpoints = self.endpoints(origin, names);
                     if !endpoints.is_empty() && (before.is_some() || now.is_some()) {
                         sidecar.resolved(origin.clone(), endpoints);
                     }
@@ -129,19 +150,16 @@ impl OriginResolver {
     }
 
     /// The endpoints of an origin: every address of every target, in file order.
-    fn endpoints<'f>(
-        &self,
-        origin: &OriginSettings,
-        addresses: impl Fn(&str) -> Option<&'f BTreeSet<IpAddr>>,
-    ) -> Endpoints {
+    fn endpoints(&self, origin: &OriginSettings, found: &HashMap<String, ResolvedName>) -> Endpoints {
         let endpoint = |target, address| super::endpoint(origin, target, address, &self.tls, &self.counters.limits);
         let mut all: Vec<Endpoint> = Vec::new();
         for target in &origin.targets {
             match target.host.parse::<IpAddr>() {
                 Ok(address) => all.extend(endpoint(target, address)),
                 Err(_) => {
-                    let addresses = addresses(&target.host).into_iter().flatten();
-                    all.extend(addresses.filter_map(|address| endpoint(target, *address)));
+                    let found = found.get(&target.host).map(|found| &found.addresses);
+                    let addresses = found.filter(|found| !found.is_empty()).or_else(|| self.known.get(&target.host));
+                    all.extend(addresses.into_iter().flatten().filter_map(|address| endpoint(target, *address)));
                 }
             }
         }

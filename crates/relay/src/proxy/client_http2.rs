@@ -38,6 +38,9 @@ const STREAM_WINDOW: u32 = 2 << 20;
 const CONNECTION_WINDOW: u32 = 16 << 20;
 /// What is kept of a response that is not written yet, for each stream.
 const SEND_BUFFER: usize = 32 << 10;
+/// So many times the longest head is read to be refused in our words, counted and logged. What is longer h2 refuses, which
+/// does neither.
+const ROOM: u32 = 2;
 /// How long the rest of a body is read and discarded after an early response. Otherwise its stream would be reset, which is
 /// allowed (RFC 9113 8.1), but which some clients, such as curl, treat as a failure. HTTP/1 connections linger.
 const LINGER: Duration = Duration::from_secs(5);
@@ -60,7 +63,7 @@ pub async fn serve(
         .initial_window_size(STREAM_WINDOW)
         .initial_connection_window_size(CONNECTION_WINDOW)
         .max_send_buffer_size(SEND_BUFFER)
-        .max_header_list_size(u32::try_from(worker.proxy.limits.header_bytes).unwrap_or(u32::MAX));
+        .max_header_list_size(u32::try_from(worker.proxy.limits.header_bytes).unwrap_or(u32::MAX).saturating_mul(ROOM));
     let handshake = builder.handshake(Prefixed { prefix, at: 0, transport });
     let Ok(Ok(connection)) = timeout(worker.proxy.limits.header_time.as_duration(), handshake).await else { return };
     let streams = Rc::new(Cell::new(0));

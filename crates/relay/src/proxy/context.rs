@@ -22,12 +22,15 @@ pub struct ClientSource {
     pub address: IpAddr,
     /// A trusted proxy says that the client came over TLS, which has ended there.
     pub over_tls: bool,
+    /// A trusted proxy passes on the connection of somebody whom it cannot name: the address is its own, and the words are
+    /// not.
+    pub unnamed: bool,
 }
 
 impl ClientSource {
     /// Who has connected says nothing else.
     pub const fn peer(address: IpAddr) -> ClientSource {
-        ClientSource { address, over_tls: false }
+        ClientSource { address, over_tls: false, unnamed: false }
     }
 }
 
@@ -36,7 +39,7 @@ impl ClientSource {
 pub struct ClientConnection {
     /// See [`ClientSource::address`].
     pub peer: IpAddr,
-    /// The peer is one of the trusted proxies.
+    /// The peer is one of the trusted proxies, and speaks for itself.
     pub trusted: bool,
     /// The TLS version, if there is TLS.
     pub tls: Option<&'static str>,
@@ -55,7 +58,7 @@ impl ClientConnection {
     pub fn new(worker: &Worker, source: ClientSource, transport: &Transport) -> ClientConnection {
         ClientConnection {
             peer: source.address,
-            trusted: worker.is_trusted(source.address),
+            trusted: !source.unnamed && worker.is_trusted(source.address),
             tls: transport.tls_version(),
             https: source.over_tls || transport.is_tls(),
             requests: Cell::new(0),
@@ -129,7 +132,10 @@ impl RequestContext {
             started,
             routable: started,
             ids: CorrelationIds::of(head, connection.trusted, worker.proxy.hop, &worker.ids),
-            client: head::client_of(connection.peer, head, &worker.proxy.trusted),
+            client: match connection.trusted {
+                true => head::client_of(connection.peer, head, &worker.proxy.trusted),
+                false => connection.peer.to_canonical(),
+            },
             found: None,
             routed: None,
             refused: None,

@@ -19,7 +19,7 @@ use crate::proxy::worker::{RegisteredConnection, Worker};
 use config::ProxyProtocol;
 use memory::clock;
 use memory::counters::RefusalReason;
-pub use parse::{FirstBytes, LONGEST_HEADER, ProxyHeader, ProxyHeaderError, parse};
+pub use parse::{FirstBytes, LONGEST_HEADER, ProxiedClient, ProxyHeader, ProxyHeaderError, parse};
 
 /// How a connection has begun.
 enum Beginning {
@@ -66,8 +66,12 @@ pub async fn take(
     let why = match beginning {
         Beginning::Header(header) => {
             tcp.read_exact(buffer.get_mut(..header.length)?).await.ok()?;
-            let address = header.source.unwrap_or(peer.ip());
-            return Some(ClientSource { address, over_tls: header.over_tls });
+            let address = match header.client {
+                ProxiedClient::At(address) => address,
+                ProxiedClient::Sender | ProxiedClient::Unnamed => peer.ip(),
+            };
+            let unnamed = header.client == ProxiedClient::Unnamed;
+            return Some(ClientSource { address, over_tls: header.over_tls, unnamed });
         }
         Beginning::Other if protocol == ProxyProtocol::Optional => return Some(ClientSource::peer(peer.ip())),
         // A probe of the port, or a connection in reserve.

@@ -38,10 +38,19 @@ static CRC32C: Crc<u32> = Crc::<u32>::new(&CRC_32_ISCSI);
 pub struct ProxyHeader {
     /// Its bytes.
     pub length: usize,
-    /// `None` if the connection is the sender's own, such as a health probe, or if the client has no IP address.
-    pub source: Option<IpAddr>,
+    pub client: ProxiedClient,
     /// The client came over TLS, which has ended at the sender.
     pub over_tls: bool,
+}
+
+/// Whose connection a header is about.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ProxiedClient {
+    At(IpAddr),
+    /// The sender's own, such as a health probe.
+    Sender,
+    /// Somebody's whom the sender cannot name, such as a client of a Unix socket.
+    Unnamed,
 }
 
 /// What the first bytes of a connection are.
@@ -90,16 +99,16 @@ fn text(bytes: &[u8]) -> Result<FirstBytes, ProxyHeaderError> {
         return if most.len() < LONGEST_TEXT { Ok(FirstBytes::Partial) } else { Err(ProxyHeaderError::TooLong) };
     };
     let line = most.get(..=end).unwrap_or_default();
-    let source = source_of(line).ok_or(ProxyHeaderError::Malformed)?.map(|address| address.to_canonical());
-    Ok(FirstBytes::Header(ProxyHeader { length: line.len(), source, over_tls: false }))
+    let client = client_of(line).ok_or(ProxyHeaderError::Malformed)?;
+    Ok(FirstBytes::Header(ProxyHeader { length: line.len(), client, over_tls: false }))
 }
 
-/// The address in a line of version 1; `None` if it is not one.
-fn source_of(line: &[u8]) -> Option<Option<IpAddr>> {
+/// The client in a line of version 1; `None` if it is not one.
+fn client_of(line: &[u8]) -> Option<ProxiedClient> {
     let words = line.strip_suffix(b"\r\n")?;
     if let Some(rest) = words.strip_prefix(UNKNOWN) {
         // Whatever follows is to be ignored.
-        return (rest.is_empty() || rest.starts_with(b" ")).then_some(None);
+        return (rest.is_empty() || rest.starts_with(b" ")).then_some(ProxiedClient::Unnamed);
     }
     // Ports are digits: `ppp` takes a sign too.
     if words.contains(&b'+') {
@@ -107,9 +116,9 @@ fn source_of(line: &[u8]) -> Option<Option<IpAddr>> {
     }
     let header = v1::Header::try_from(line).ok().filter(|header| header.header.len() == line.len())?;
     match header.addresses {
-        v1::Addresses::Tcp4(told) => Some(Some(told.source_address.into())),
-        v1::Addresses::Tcp6(told) => Some(Some(told.source_address.into())),
-        v1::Addresses::Unknown => Some(None),
+        v1::Addresses::Tcp4(told) => Some(ProxiedClient::At(told.source_address.into())),
+        v1::Addresses::Tcp6(told) => Some(ProxiedClient::At(IpAddr::from(told.source_address).to_canonical())),
+        v1::Addresses::Unknown => Some(ProxiedClient::Unnamed),
     }
 }
 
@@ -125,19 +134,18 @@ fn binary(bytes: &[u8]) -> Result<FirstBytes, ProxyHeaderError> {
         return Err(ProxyHeaderError::TooLong);
     }
     let Some(whole) = bytes.get(..FIXED + rest) else { return Ok(FirstBytes::Partial) };
-    let mut said = ProxyHeader { length: whole.len(), source: None, over_tls: false };
+    let mut said = ProxyHeader { length: whole.len(), client: ProxiedClient::Sender, over_tls: false };
     if command == Some(&LOCAL) {
         // Whatever follows is to be ignored, its family included.
         return Ok(FirstBytes::Header(said));
     }
     let header = v2::Header::try_from(whole).map_err(|_| ProxyHeaderError::Malformed)?;
-    if header.protocol == v2::Protocol::Stream {
-        said.source = match header.addresses {
-            v2::Addresses::IPv4(told) => Some(told.source_address.into()),
-            v2::Addresses::IPv6(told) => Some(IpAddr::from(told.source_address).to_canonical()),
-            v2::Addresses::Unix(_) | v2::Addresses::Unspecified => None,
-        };
-    }
+    said.client = match header.addresses {
+        _ if header.protocol != v2::Protocol::Stream => ProxiedClient::Unnamed,
+        v2::Addresses::IPv4(told) => ProxiedClient::At(told.source_address.into()),
+        v2::Addresses::IPv6(told) => ProxiedClient::At(IpAddr::from(told.source_address).to_canonical()),
+        v2::Addresses::Unix(_) | v2::Addresses::Unspecified => ProxiedClient::Unnamed,
+    };
     said.over_tls = fields(whole, &header)?;
     Ok(FirstBytes::Header(said))
 }

@@ -7,9 +7,15 @@ use super::*;
 
 const CLIENT: &str = "203.0.113.7";
 
-fn said(source: Option<&str>, over_tls: bool, length: usize) -> Result<FirstBytes, ProxyHeaderError> {
-    let source = source.map(|address| address.parse().unwrap());
-    Ok(FirstBytes::Header(ProxyHeader { length, source, over_tls }))
+/// Of a client at this address, or of one that has none.
+fn said(client: Option<&str>, over_tls: bool, length: usize) -> Result<FirstBytes, ProxyHeaderError> {
+    let at = |address: &str| ProxiedClient::At(address.parse().unwrap());
+    let client = client.map_or(ProxiedClient::Unnamed, at);
+    Ok(FirstBytes::Header(ProxyHeader { length, client, over_tls }))
+}
+
+fn own(length: usize) -> Result<FirstBytes, ProxyHeaderError> {
+    Ok(FirstBytes::Header(ProxyHeader { length, client: ProxiedClient::Sender, over_tls: false }))
 }
 
 /// A header of version 2 by the builder of `ppp`.
@@ -107,12 +113,12 @@ fn other_protocols_are_something_else_as_soon_as_it_shows() {
 }
 
 #[test]
-fn a_probe_of_the_balancer_and_a_client_without_an_address_are_the_senders_own() {
+fn a_probe_is_the_senders_own_and_a_client_without_an_address_is_unnamed() {
     let local = built(Command::Local, Protocol::Stream, "203.0.113.7:1", "192.0.2.1:2", &[(TLS, &[1, 0, 0, 0, 0])]);
-    assert_eq!(parse(&local), said(None, false, local.len()));
+    assert_eq!(parse(&local), own(local.len()));
     // As HAProxy sends it, and with a family that is not known.
     for bytes in [&b"\r\n\r\n\0\r\nQUIT\n\x20\0\0\0"[..], b"\r\n\r\n\0\r\nQUIT\n\x20\xFF\0\x02ab"] {
-        assert_eq!(parse(bytes), said(None, false, bytes.len()));
+        assert_eq!(parse(bytes), own(bytes.len()));
     }
     let unspecified = b"\r\n\r\n\0\r\nQUIT\n\x21\0\0\x03abc";
     assert_eq!(parse(unspecified), said(None, false, unspecified.len()));
@@ -192,7 +198,8 @@ proptest! {
         let family = if from.is_ipv4() { "TCP4" } else { "TCP6" };
         let text = format!("PROXY {family} {} {} {} {}\r\n", from.ip(), to.ip(), from.port(), to.port()).into_bytes();
         for header in [binary, text] {
-            let said = ProxyHeader { length: header.len(), source: Some(from.ip().to_canonical()), over_tls: false };
+            let client = ProxiedClient::At(from.ip().to_canonical());
+            let said = ProxyHeader { length: header.len(), client, over_tls: false };
             prop_assert_eq!(parse(&[&header[..], &more].concat()), Ok(FirstBytes::Header(said)));
             for cut in 0..header.len() {
                 prop_assert_eq!(parse(&header[..cut]), Ok(FirstBytes::Partial));
