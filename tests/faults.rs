@@ -11,7 +11,7 @@ use judgement::traffic::Environment;
 use memory::counters::AttemptFailure;
 
 use crate::lifecycle::{Process, folder};
-use crate::support::client::{Client, get};
+use crate::support::client::{Client, admin, get};
 use crate::support::house::{House, Load, shop};
 use crate::support::origin::{Do, Origin};
 use crate::support::raw_origin::{before, head, raw};
@@ -274,6 +274,41 @@ fn a_process_without_descriptors_goes_on_and_takes_connections_when_there_are_so
     assert!(answered.iter().all(|status| [200, 502, 503].contains(status)), "{answered:?}");
     assert!(answered.iter().filter(|status| **status == 200).count() > 40, "{answered:?}");
     assert_eq!((get(process.address, "/", &[]).status, get(process.admin, "/readyz", &[]).status), (200, 200));
+}
+
+#[test]
+fn what_this_process_lacks_is_no_environments_failure() {
+    let (blue, green) = (Origin::start("blue"), Origin::start("green"));
+    let dir = folder(&blue.url(), &green.url(), "weight = 50");
+    let process = Process::start(dir.path());
+    let id = process.child.id();
+    let limit = |most: usize| {
+        let said = Command::new("prlimit").args([&format!("--pid={id}"), &format!("--nofile={most}:")]).status();
+        assert!(said.unwrap().success());
+    };
+    let open = || std::fs::read_dir(format!("/proc/{id}/fd")).unwrap().count();
+    let before = open();
+    let mut clients: Vec<Client> = (0..20).map(|_| Client::to(process.address)).collect();
+    wait_until("they are there, without a connection to an origin", SOON, || open() >= before + 20);
+    // Not one more, whatever is closed meanwhile: the limit is one of numbers.
+    limit(3);
+    for client in &mut clients {
+        let answer = client.get("/", &[]);
+        assert_eq!((answer.status, answer.body.as_str()), (503, "503 out of resources, try again later\n"));
+    }
+    limit(4096);
+    let mut clients: Vec<Client> = (0..20).map(|_| Client::to(process.address)).collect();
+    clients.iter_mut().for_each(|client| assert_eq!(client.get("/", &[]).status, 200, "at once: nobody rests"));
+    let metrics = admin(process.admin, "/metrics").body;
+    let failed: Vec<&str> = metrics.lines().filter(|line| line.starts_with("cutover_failures_total{")).collect();
+    let ours = |line: &&&str| line.contains("cause=\"exhausted\"");
+    assert_eq!(failed.iter().filter(ours).count(), 2, "{failed:?}\n{metrics}");
+    assert!(failed.iter().all(|line| line.contains("cause=\"exhausted\"") || line.ends_with(" 0")), "{failed:?}");
+    let weights: Vec<&str> = metrics.lines().filter(|line| line.starts_with("cutover_weight_ratio{")).collect();
+    assert!(
+        weights.len() == 2 && weights.iter().all(|line| line.ends_with(" 0.5")),
+        "nobody was taken back: {weights:?}"
+    );
 }
 
 #[test]

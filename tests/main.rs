@@ -62,6 +62,7 @@ mod rollouts;
 mod routing;
 mod safe_releases;
 mod sample_ratio;
+mod scripts;
 mod shape;
 mod simulation;
 mod skew;

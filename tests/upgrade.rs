@@ -471,20 +471,6 @@ fn on_a_full_disk_nothing_is_lost_and_an_upgrade_works_when_there_is_room_again(
 }
 
 #[test]
-#[ignore = "needs curl: .ci/setup installs it"]
-fn the_script_of_the_book_shows_what_the_book_says() {
-    let binary = Path::new(env!("CARGO_BIN_EXE_cutover"));
-    let path = format!("{}:{}", binary.parent().unwrap().display(), std::env::var("PATH").unwrap());
-    let script = concat!(env!("CARGO_MANIFEST_DIR"), "/examples/upgrade.sh");
-    let output = Command::new("bash").arg(script).env("PATH", path).output().unwrap();
-    let said = String::from_utf8_lossy(&output.stdout);
-    assert!(output.status.success(), "{said}{}", String::from_utf8_lossy(&output.stderr));
-    assert_eq!(said.matches("serves now").count(), 3, "{said}");
-    let (_, statuses) = said.split_once("requests by status:\n").unwrap();
-    assert!(statuses.lines().count() == 1 && statuses.trim().ends_with(" 200"), "{said}");
-}
-
-#[test]
 fn an_upgrade_is_asked_for_by_the_owner_and_follows_the_link_that_was_started() {
     let dir = folder(origin(), PLAIN);
     let link = dir.path().join("current");

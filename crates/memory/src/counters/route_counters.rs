@@ -65,6 +65,9 @@ pub enum AttemptFailure {
     /// The same, while clients that did not read their responses or send their requests held most of its places. Not
     /// judged: anybody could do that to any environment.
     Held,
+    /// This process could not open a connection, for want of descriptors, ports or memory. Not judged: no environment is
+    /// to blame.
+    Exhausted,
     /// Closed or broken before the response head was complete, or not HTTP.
     Reset,
     /// A kept connection was closed under a request that may not be sent twice. Not judged: the origin had done nothing
@@ -90,7 +93,7 @@ impl AttemptFailure {
 
     /// Whether it says anything of the environment.
     pub const fn is_judged(self) -> bool {
-        !matches!(self, AttemptFailure::Held | AttemptFailure::Stale)
+        !matches!(self, AttemptFailure::Held | AttemptFailure::Exhausted | AttemptFailure::Stale)
     }
 
     /// The failure that a status stands for where it counts as one.

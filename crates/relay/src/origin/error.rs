@@ -12,8 +12,10 @@ pub enum OriginError {
     /// Nothing listens at the address.
     Refused,
     NoRoute,
-    /// Any other reason why no connection could be made, such as no file descriptors.
+    /// Any other reason why no connection could be made.
     Connect,
+    /// This process has no descriptor, port or memory left for it.
+    Exhausted,
     ConnectTimeout,
     TlsTimeout,
     /// It has as many requests as it takes at once.
@@ -49,6 +51,7 @@ impl OriginError {
             io::ErrorKind::ConnectionRefused => OriginError::Refused,
             io::ErrorKind::NetworkUnreachable | io::ErrorKind::HostUnreachable => OriginError::NoRoute,
             io::ErrorKind::TimedOut => OriginError::ConnectTimeout,
+            _ if is_our_want(error) => OriginError::Exhausted,
             _ => OriginError::Connect,
         }
     }
@@ -97,6 +100,7 @@ impl OriginError {
             | OriginError::SendTimeout => AttemptFailure::Timeout,
             OriginError::Busy => AttemptFailure::Busy,
             OriginError::Held => AttemptFailure::Held,
+            OriginError::Exhausted => AttemptFailure::Exhausted,
             OriginError::Refused | OriginError::NoRoute | OriginError::Connect => AttemptFailure::Connect,
             OriginError::Tls(_) | OriginError::NoHttp2 => AttemptFailure::Tls,
             OriginError::Closed
@@ -139,6 +143,7 @@ impl OriginError {
             OriginError::ConnectTimeout => "connection timed out",
             OriginError::NoRoute => "no route to host",
             OriginError::Connect => "cannot connect",
+            OriginError::Exhausted => "this process has no descriptors, ports or memory left",
             OriginError::TlsTimeout => "TLS handshake timed out",
             OriginError::Busy | OriginError::Held => "too many requests at once",
             OriginError::Tls(why) => return format!("TLS handshake failed: {why}"),
@@ -154,6 +159,12 @@ impl OriginError {
         };
         words.to_owned()
     }
+}
+
+/// Whether a connection failed for what this process lacks, before anything was sent: socket(2), connect(2).
+fn is_our_want(error: &io::Error) -> bool {
+    let ours = [libc::EMFILE, libc::ENFILE, libc::EADDRNOTAVAIL, libc::ENOBUFS, libc::ENOMEM, libc::EAGAIN];
+    error.raw_os_error().is_some_and(|code| ours.contains(&code))
 }
 
 /// What an error comes from, if it is of that type.

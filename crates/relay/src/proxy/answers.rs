@@ -17,6 +17,7 @@ pub const fn to_failure(failure: AttemptFailure) -> PlainAnswer {
         AttemptFailure::Timeout => (504, "504 the origin did not respond in time\n"),
         AttemptFailure::Connect => (502, "502 cannot connect to the origin\n"),
         AttemptFailure::Busy | AttemptFailure::Held => (503, "503 the origin is busy\n"),
+        AttemptFailure::Exhausted => (503, "503 out of resources, try again later\n"),
         AttemptFailure::Tls => (502, "502 TLS connection to the origin failed\n"),
         AttemptFailure::Reset
         | AttemptFailure::Stale

@@ -322,6 +322,16 @@ impl RoutedRequest {
         }
     }
 
+    /// There is no connection to the current attempt's endpoint, through no fault of its own. Logged now and then.
+    pub fn log_unsent(&self, error: &OriginError) {
+        if let (Some(endpoint), Some(serving)) = (self.endpoint(), self.service())
+            && endpoint.rest.is_news(clock::now())
+        {
+            let (service, environment) = (&serving.name, self.environment());
+            tracing::error!(%service, %environment, cause = error.cause(), "cannot open a connection to an origin; nothing is held against it");
+        }
+    }
+
     /// Where the request takes one of so many places at its endpoint.
     pub const fn slot(&self) -> Option<&EndpointSlot> {
         self.endpoints.slot()
