@@ -7,7 +7,7 @@
 //!
 //! - Reading: this file, `hop`, `failure_header`, `redirect`, `request_view`, `response_checks`, `client_scheme`,
 //!   `correlation` with `trace` and `ids`.
-//! - Writing: `request` with `forwarded` and `path_rewrite`, `response` with `caching`, `origin_urls` for both, and `written` for what is
+//! - Writing: `request` with `forwarded`, `forward_auth` and `path_rewrite`, `response` with `caching`, `origin_urls` for both, and `written` for what is
 //!   changed afterwards.
 //! - HTTP/2: `http2`.
 
@@ -15,6 +15,7 @@ mod caching;
 mod client_scheme;
 mod correlation;
 mod failure_header;
+mod forward_auth;
 mod forwarded;
 mod hop;
 mod http2;
@@ -42,6 +43,7 @@ use client_scheme::ClientScheme;
 pub use client_scheme::came_by_https;
 pub use correlation::CorrelationIds;
 pub use failure_header::{reported_failure, says_failure};
+pub use forward_auth::{AuthGrant, auth_question, denial_fields};
 pub use forwarded::Arrival;
 pub use hop::{forwards_left, needs_own_connection, refuses_method};
 pub use http2::{

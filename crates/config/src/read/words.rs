@@ -71,7 +71,7 @@ fn is_date(raw: &str) -> bool {
 }
 
 /// Tables that people write as the one thing that matters in them, and how that is written.
-const TABLES: [(&str, &str); 17] = [
+const TABLES: [(&str, &str); 18] = [
     ("header", "{ name = \"{}\", present = true }"),
     ("cookie", "{ name = \"{}\", present = true }"),
     ("query", "{ name = \"{}\", present = true }"),
@@ -88,6 +88,7 @@ const TABLES: [(&str, &str); 17] = [
     ("rollout", "{ steps = [10, 50, 100] }"),
     ("maintenance", "{ retry_after = \"10m\" }"),
     ("redirect", "{ to = \"{}\" }"),
+    ("forward_auth", "{ url = \"{}\" }"),
     ("rate_limit", "{ requests = 100, per = \"1m\" }"),
 ];
 

@@ -16,6 +16,7 @@ use tokio::sync::Notify;
 
 use crate::access::AccessLogger;
 use crate::head::{self, IdGenerator, StackText};
+use crate::origin::Connector;
 use crate::proxy::acme_board::ChallengeAnswers;
 use crate::proxy::buffers::FreeBuffers;
 use crate::proxy::mirror::CopyQueue;
@@ -111,6 +112,8 @@ pub struct Worker {
     pub timers: FreeTimers,
     pub refusal_notices: RefusalNotices,
     pub origins: OriginPool,
+    /// Connections to auth services.
+    pub auth_services: Connector,
     pub connections: OpenConnections,
 }
 
@@ -131,6 +134,7 @@ impl Worker {
             timers: FreeTimers::default(),
             refusal_notices: RefusalNotices::default(),
             origins: OriginPool::default(),
+            auth_services: Connector::default(),
             connections: OpenConnections::default(),
             proxy,
         }
