@@ -37,10 +37,17 @@ const NEVER: FieldSet = FieldSet::of(&[
     KnownField::Te,
     KnownField::Trailer,
 ]);
-/// By these, some auth services learn from a proxy what the client asks for: a client's own are only passed on if the file names
-/// them.
-const TOLD_BY_PROXIES: [&str; 5] =
-    ["x-original-method", "x-original-uri", "x-original-url", "x-rewrite-url", "x-auth-request-redirect"];
+/// By these, some servers learn from a proxy what the client asks for: a client's own are only passed on if the file names them.
+const TOLD_BY_PROXIES: [&str; 8] = [
+    "x-auth-request-redirect",
+    "x-http-method",
+    "x-http-method-override",
+    "x-method-override",
+    "x-original-method",
+    "x-original-uri",
+    "x-original-url",
+    "x-rewrite-url",
+];
 /// What a client is told of an answer that does not let its request go on.
 const PASSED: [&str; 14] = [
     "cache-control",
@@ -218,6 +225,7 @@ mod tests {
                 "X-Forwarded-Uri: /public",
                 "X-Forwarded-User: root",
                 "X-Original-URL: https://shop.test/public",
+                "X-HTTP-Method-Override: HEAD",
                 "Remote-User: root",
                 "Authorization: Basic x",
                 "Connection: X-Hop",

@@ -32,6 +32,9 @@ use memory::counters::{Counters, OrdinalCounter, Shard};
 use memory::snapshot::{SharedSnapshot, SnapshotCache, SnapshotReader};
 use sidecar::SidecarHandle;
 
+/// Idle connections to auth services that a worker keeps.
+const AUTH_CONNECTIONS: usize = 64;
+
 /// What a worker is made of, before its thread starts, and what it is told by the settings.
 #[derive(Debug)]
 pub struct Proxy {
@@ -134,7 +137,7 @@ impl Worker {
             timers: FreeTimers::default(),
             refusal_notices: RefusalNotices::default(),
             origins: OriginPool::default(),
-            auth_services: Connector::default(),
+            auth_services: Connector::new(AUTH_CONNECTIONS),
             connections: OpenConnections::default(),
             proxy,
         }
