@@ -135,7 +135,7 @@ fn routing_files() -> Vec<(&'static str, String)> {
             "a limit of what is redirected",
             route("redirect = { to = \"/b\" }\nrate_limit = { requests = 10, per = \"1m\" }"),
         ),
-        ("an auth service without an address", route("forward_auth = { timeout = \"2m\" }")),
+        ("an auth service without an address", route("forward_auth = { timeout = \"2s\" }")),
         ("an auth service that is a text", route("forward_auth = \"http://auth:9091/verify\"")),
         (
             "an auth service at no address",

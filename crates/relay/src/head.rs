@@ -171,6 +171,17 @@ impl<'a> StrippedHead<'a> {
         self.head.head().known_fields().without(self.known)
     }
 
+    /// Appends its Cookie lines as one (RFC 9113 8.2.3), because HTTP/1 allows only one. There is one at least.
+    fn write_cookies(&self, out: &mut Vec<u8>) {
+        let mut before: &[u8] = b"Cookie: ";
+        for line in self.all(KnownField::Cookie) {
+            out.extend_from_slice(before);
+            out.extend_from_slice(line);
+            before = b"; ";
+        }
+        out.extend_from_slice(b"\r\n");
+    }
+
     /// Whether the rule has removed this line, whose name is not well known.
     #[inline]
     fn strips_other(&self, line: &FieldLine<'_>) -> bool {

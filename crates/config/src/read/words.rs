@@ -71,7 +71,7 @@ fn is_date(raw: &str) -> bool {
 }
 
 /// Tables that people write as the one thing that matters in them, and how that is written.
-const TABLES: [(&str, &str); 18] = [
+const TABLES: [(&str, &str); 17] = [
     ("header", "{ name = \"{}\", present = true }"),
     ("cookie", "{ name = \"{}\", present = true }"),
     ("query", "{ name = \"{}\", present = true }"),
@@ -88,7 +88,6 @@ const TABLES: [(&str, &str); 18] = [
     ("rollout", "{ steps = [10, 50, 100] }"),
     ("maintenance", "{ retry_after = \"10m\" }"),
     ("redirect", "{ to = \"{}\" }"),
-    ("forward_auth", "{ url = \"{}\" }"),
     ("rate_limit", "{ requests = 100, per = \"1m\" }"),
 ];
 
@@ -121,6 +120,9 @@ fn way_out(place: &TypedValue<'_>, wanted: &str, found: &str) -> Option<String> 
         }
         (wanted, Some(_)) if wanted.starts_with("{ cookie") => {
             Some("write sticky = { cookie = \"cutover\" }".to_owned())
+        }
+        ("{ url = \"http://…\" } or \"none\"", Some(url)) => {
+            Some(format!("write {} = {{ url = \"{url}\" }}", key.unwrap_or("it")))
         }
         _ if found.contains("128") => Some("write a smaller number".to_owned()),
         (wanted, _) if wanted.starts_with("a percentage") => Some("write a number from 0 to 100".to_owned()),

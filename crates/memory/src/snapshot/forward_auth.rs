@@ -4,9 +4,8 @@ use std::sync::Arc;
 
 use http::HeaderName;
 
-use crate::snapshot::{OriginSettings, ServedService, ServiceTerms};
+use crate::snapshot::OriginSettings;
 use judgement::time::Millis;
-use judgement::traffic::RouteId;
 
 /// The auth service of a route, and what goes to it and comes from it.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -47,21 +46,6 @@ impl HeaderPattern {
                 name.get(..prefix.len()).is_some_and(|start| start.eq_ignore_ascii_case(prefix.as_bytes()))
             }
         }
-    }
-}
-
-impl ServiceTerms {
-    /// The auth services of its routes; the same one several times if several routes ask it.
-    pub fn auth_origins(&self) -> impl Iterator<Item = &Arc<OriginSettings>> {
-        self.routes.iter().filter_map(|route| Some(&route.forward_auth.as_ref()?.origin))
-    }
-}
-
-impl ServedService {
-    /// Whom a route asks.
-    #[inline]
-    pub fn forward_auth(&self, route: RouteId) -> Option<&Arc<ForwardAuthTerms>> {
-        self.route_terms(route)?.forward_auth.as_ref()
     }
 }
 

@@ -82,6 +82,12 @@ impl ServedService {
         self.terms.routes.get(self.place(route))
     }
 
+    /// Whom a route asks whether its requests may go on.
+    #[inline]
+    pub fn forward_auth(&self, route: RouteId) -> Option<&Arc<ForwardAuthTerms>> {
+        self.route_terms(route)?.forward_auth.as_ref()
+    }
+
     /// What the keys of a route's limit have used.
     pub fn rate_limiter(&self, route: RouteId) -> Option<&Arc<RateLimiter>> {
         self.rate_limiters.get(self.place(route))?.as_ref()

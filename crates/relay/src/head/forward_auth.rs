@@ -6,7 +6,6 @@ use http::{HeaderMap, HeaderName, HeaderValue};
 use http1::{FieldLine, FieldSet, HeadView, KnownField, encode};
 
 use crate::head::forwarded::{Arrival, HopRecord};
-use crate::head::request::join_cookies;
 use crate::head::{CorrelationIds, StrippedHead, written};
 use config::HopHeaders;
 use memory::snapshot::ForwardAuthTerms;
@@ -124,7 +123,7 @@ pub fn auth_question(
     written::remove(&mut out, 0, "x-forwarded-method");
     written::remove(&mut out, 0, "x-forwarded-uri");
     if is_told(terms, b"cookie") && head.has(KnownField::Cookie) {
-        join_cookies(&mut out, &head);
+        head.write_cookies(&mut out);
     }
     record.write(&mut out, HopHeaders::default());
     encode::field(&mut out, "X-Forwarded-Method", request.method().as_bytes());

@@ -72,7 +72,7 @@ pub fn write_request(out: &mut Vec<u8>, request: HeadView<'_>, change: &RequestC
     }
     change.ids.write(out);
     if cookies {
-        join_cookies(out, &stripped);
+        stripped.write_cookies(out);
     }
     if let Some(left) = left {
         encode::number_field(out, "Max-Forwards", left.saturating_sub(1));
@@ -97,17 +97,6 @@ fn write_request_line<'a>(out: &mut Vec<u8>, request: HeadView<'_>, change: &Req
     let base = if rest == "*" { "" } else { base };
     encode::rewritten_request_line(out, request, &[base, added, &rest]);
     stripped.map(|_| &*how.strip)
-}
-
-/// Joins several Cookie lines into one (RFC 9113 8.2.3), because HTTP/1 allows only one.
-pub(super) fn join_cookies(out: &mut Vec<u8>, request: &StrippedHead<'_>) {
-    let mut before: &[u8] = b"Cookie: ";
-    for line in request.all(KnownField::Cookie) {
-        out.extend_from_slice(before);
-        out.extend_from_slice(line);
-        before = b"; ";
-    }
-    out.extend_from_slice(b"\r\n");
 }
 
 /// What holds for the connection to the origin and for the body, which no edit can damage.
