@@ -3,6 +3,7 @@
 //! The request path touches no labelled vector. Labels come only from the configuration, never from traffic.
 
 mod family;
+mod forward_auth;
 mod guard;
 mod health;
 mod mirror;
@@ -56,6 +57,7 @@ pub fn collect(counters: &Counters, snapshot: &RoutingSnapshot) -> Vec<Family> {
     let mut families = of_routes(counters, snapshot);
     families.push(of_pages(snapshot));
     families.push(own_answers::of_own_answers(snapshot));
+    families.extend(forward_auth::of_forward_auth(snapshot));
     families.extend(of_services(counters, snapshot));
     families.extend(guard::of_guard(counters));
     families.extend(guard::of_gates(counters));

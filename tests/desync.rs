@@ -112,7 +112,7 @@ const CODINGS: &str = "no browser and no library sends another transfer coding t
 const UNDERSCORE: &str = "CGI and its heirs read `_` as `-`: X_Forwarded_For would be X-Forwarded-For";
 
 /// Reasons that are not hygiene's: each has its case elsewhere, beside what it is about.
-const OTHERS: [&str; 15] = [
+const OTHERS: [&str; 17] = [
     "unknown_host",
     "too_slow",
     "method",
@@ -125,6 +125,8 @@ const OTHERS: [&str; 15] = [
     "rate_limited",
     "maintenance",
     "held",
+    "forward_auth_denied",
+    "forward_auth_failed",
     "unrecognized_name",
     "proxy_header",
     "untrusted_proxy",

@@ -31,6 +31,7 @@ mod endings;
 mod error_pages;
 mod failures;
 mod faults;
+mod forward_auth;
 mod frames;
 mod gates;
 mod headers;

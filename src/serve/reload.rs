@@ -39,9 +39,13 @@ pub struct Reloader {
     connector: Arc<Connector>,
 }
 
-/// All origins of all services.
+/// All origins of all services, and those that their routes ask whether a request may go on.
 pub fn origins_of(routing: &RoutingConfig) -> Vec<Arc<OriginSettings>> {
-    routing.services.iter().flat_map(|service| service.origins.iter().cloned()).collect()
+    routing
+        .services
+        .iter()
+        .flat_map(|service| service.origins.iter().chain(service.terms.auth_origins()).cloned())
+        .collect()
 }
 
 pub async fn resolve(resolver: &OriginResolver, routing: RoutingConfig) -> ResolvedRouting {

@@ -7,6 +7,7 @@ mod admin;
 mod edits;
 mod failures;
 pub mod files;
+mod forward_auth;
 mod gate;
 mod guard;
 mod health;

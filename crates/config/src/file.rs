@@ -4,6 +4,7 @@
 
 mod acme;
 mod edits;
+mod forward_auth;
 mod gate;
 mod health;
 mod listener;
@@ -26,6 +27,7 @@ use serde::Deserialize;
 
 pub use acme::{AcmeFile, EabFile, OnDemandFile};
 pub use edits::EditsFile;
+pub use forward_auth::{ForwardAuthFile, ForwardAuthTable};
 pub use gate::GateFile;
 pub use health::{HealthAction, HealthFile, HttpFile, ProbeMethod, RedisFile, SqlFile};
 pub use listener::PlainListenerFile;

@@ -149,6 +149,24 @@ fn routing_files() -> Vec<(&'static str, String)> {
             "a limit of what is redirected",
             route("redirect = { to = \"/b\" }\nrate_limit = { requests = 10, per = \"1m\" }"),
         ),
+        ("an auth service without an address", route("forward_auth = { timeout = \"2s\" }")),
+        ("an auth service that is a text", route("forward_auth = \"http://auth:9091/verify\"")),
+        (
+            "an auth service at no address",
+            service(
+                "forward_auth = { url = \"auth:9091/verify\", response_headers = [\"*\", \"x-*-user\", \"remote_user\"] }",
+            ),
+        ),
+        (
+            "an auth service that says what is the proxy's",
+            service(
+                "forward_auth = { url = \"http://auth/#a\", request_headers = [\"host\"], response_headers = [\"x-f*\"] }\n[[service.shop.route]]\nname = \"b\"\npath = \"/b\"\nforward_auth = { url = \"http://auth/\", request_headers = [\"host\"], response_headers = [\"x-f*\", \"content-length\"], ca_file = \"no.pem\" }",
+            ),
+        ),
+        (
+            "an auth service for what is redirected",
+            route("redirect = { to = \"/b\" }\nforward_auth = { url = \"http://auth/\" }"),
+        ),
         ("a version of pages that nothing carries", service("skew = { for = \"12h\" }")),
         ("a version of pages in a header of every client", service("skew = { header = \"host\" }")),
         ("a version of pages in the header of all cookies", service("skew = { header = \"Cookie\" }")),

@@ -11,6 +11,7 @@ mod counted;
 mod distinct_keys;
 mod endpoint_limit;
 mod endpoint_rest;
+mod forward_auth_counters;
 mod guard_gauges;
 mod held_requests;
 mod mirror_counters;
@@ -41,6 +42,7 @@ pub use counted::CountedSoFar;
 pub use distinct_keys::DistinctKeys;
 pub use endpoint_limit::{EndpointLimit, EndpointLimits, EndpointSlot, QueuePlace};
 pub use endpoint_rest::EndpointRest;
+pub use forward_auth_counters::{ForwardAuthCounters, ForwardAuthOutcome};
 pub use guard_gauges::{FigureGauge, GuardGauges};
 pub use held_requests::{HeldPlace, HeldRequests};
 pub use mirror_counters::MirrorCounters;
@@ -76,6 +78,7 @@ pub struct Counters {
     held: Mutex<BTreeMap<String, Arc<HeldRequests>>>,
     /// By service and route.
     own_answers: Mutex<BTreeMap<(String, String), Arc<OwnAnswerCounters>>>,
+    auth_answers: Mutex<BTreeMap<String, Arc<ForwardAuthCounters>>>,
     rollbacks: Mutex<BTreeMap<(String, String), u64>>,
     judged: Mutex<BTreeMap<String, GuardGauges>>,
     certificates: Mutex<BTreeMap<PathBuf, i64>>,
@@ -106,6 +109,7 @@ impl Counters {
             mirrored: Mutex::default(),
             held: Mutex::default(),
             own_answers: Mutex::default(),
+            auth_answers: Mutex::default(),
             rollbacks: Mutex::default(),
             judged: Mutex::default(),
             certificates: Mutex::default(),
@@ -175,6 +179,16 @@ impl Counters {
     /// The same for every route that was ever loaded.
     pub fn all_own_answers(&self) -> BTreeMap<(String, String), Arc<OwnAnswerCounters>> {
         self.own_answers.lock().clone()
+    }
+
+    /// What the auth services of a service's routes have said.
+    pub fn auth_answers(&self, service: &str) -> Arc<ForwardAuthCounters> {
+        self.auth_answers.lock().entry(service.to_owned()).or_default().clone()
+    }
+
+    /// The same for every service that was ever loaded.
+    pub fn all_auth_answers(&self) -> BTreeMap<String, Arc<ForwardAuthCounters>> {
+        self.auth_answers.lock().clone()
     }
 
     /// Counts a rollback by the name of its reason.

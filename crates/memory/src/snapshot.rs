@@ -5,6 +5,7 @@
 
 mod error_pages;
 mod failure_rules;
+mod forward_auth;
 pub mod gate_call;
 pub mod health_check;
 pub mod outside_question;
@@ -22,8 +23,8 @@ use rustls::ClientConfig;
 use rustls::pki_types::ServerName;
 
 use crate::counters::{
-    DistinctKeys, EndpointLimit, EndpointRest, HeldRequests, MirrorCounters, OrdinalCounter, OwnAnswer,
-    OwnAnswerCounters, RateLimiter, RescueBudget, RouteCounters, SplitTally,
+    DistinctKeys, EndpointLimit, EndpointRest, ForwardAuthCounters, HeldRequests, MirrorCounters, OrdinalCounter,
+    OwnAnswer, OwnAnswerCounters, RateLimiter, RescueBudget, RouteCounters, SplitTally,
 };
 use crate::snapshot::gate_call::GateCall;
 use crate::snapshot::health_check::HealthCheck;
@@ -33,6 +34,7 @@ use judgement::traffic::{DrawSequence, Environment, RouteId, RoutingTable, Servi
 
 pub use error_pages::{ErrorPage, ErrorPages, MaintenanceTerms};
 pub use failure_rules::{FailureRules, StatusMeaning, StatusSet};
+pub use forward_auth::{ForwardAuthTerms, HeaderPattern};
 pub use route_terms::{PathRewrite, RateLimitTerms, RedirectPiece, RedirectTarget, RouteTerms};
 pub use service_terms::{GrpcStatuses, HeaderEdit, HeaderEdits, MirrorTerms, PinCookie, ServiceTerms};
 
@@ -249,6 +251,8 @@ pub struct ServedService {
     pub first_route: u32,
     /// What the routes have answered themselves, like `routes`.
     pub own_answers: Box<[Arc<OwnAnswerCounters>]>,
+    /// What its auth services have said.
+    pub auth_answers: Arc<ForwardAuthCounters>,
     /// The requests that wait while it is held.
     pub held: Arc<HeldRequests>,
     /// By route; empty where none has a limit.
@@ -302,6 +306,8 @@ pub struct RoutingSnapshot {
     pub services: Arc<[Arc<ServedService>]>,
     /// By [`ServiceId`], then by [`Environment::index`].
     pub endpoints: Arc<[[Endpoints; 2]]>,
+    /// The auth services of routes, by [`ServiceId`], then by route; empty for services without any.
+    pub auth_endpoints: Arc<[Box<[Endpoints]>]>,
     /// By [`ServiceId`]: where requests are counted that the weight alone divides.
     pub tallies: Box<[Option<SplitTally>]>,
 }
@@ -314,6 +320,7 @@ impl RoutingSnapshot {
             table: RoutingTable::compile(Vec::new()),
             services: Arc::from([]),
             endpoints: Arc::from([]),
+            auth_endpoints: Arc::from([]),
             tallies: Box::default(),
         }
     }
@@ -332,6 +339,13 @@ impl RoutingSnapshot {
     pub fn endpoints(&self, service: ServiceId, environment: Environment) -> &[Endpoint] {
         let of_service = self.endpoints.get(service.0 as usize);
         of_service.and_then(|pair| pair.get(environment.index())).map_or(&[], |endpoints| &**endpoints)
+    }
+
+    /// Where a route's auth service is; empty while its name does not resolve.
+    pub fn auth_endpoints(&self, service: ServiceId, route: RouteId) -> &[Endpoint] {
+        let place = self.serving(service).map(|serving| serving.place(route));
+        let of_service = self.auth_endpoints.get(service.0 as usize);
+        of_service.zip(place).and_then(|(all, place)| all.get(place)).map_or(&[], |endpoints| &**endpoints)
     }
 
     /// The sequence that a request without a key draws from.

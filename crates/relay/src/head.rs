@@ -7,7 +7,7 @@
 //!
 //! - Reading: this file, `hop`, `failure_header`, `redirect`, `request_view`, `response_checks`, `client_scheme`,
 //!   `correlation` with `trace` and `ids`.
-//! - Writing: `request` with `forwarded` and `path_rewrite`, `response` with `caching`, `origin_urls` for both, and `written` for what is
+//! - Writing: `request` with `forwarded`, `forward_auth` and `path_rewrite`, `response` with `caching`, `origin_urls` for both, and `written` for what is
 //!   changed afterwards.
 //! - HTTP/2: `http2`.
 
@@ -15,6 +15,7 @@ mod caching;
 mod client_scheme;
 mod correlation;
 mod failure_header;
+mod forward_auth;
 mod forwarded;
 mod hop;
 mod http2;
@@ -42,6 +43,7 @@ use client_scheme::ClientScheme;
 pub use client_scheme::came_by_https;
 pub use correlation::CorrelationIds;
 pub use failure_header::{reported_failure, says_failure};
+pub use forward_auth::{AuthGrant, auth_question, denial_fields};
 pub use forwarded::Arrival;
 pub use hop::{forwards_left, needs_own_connection, refuses_method};
 pub use http2::{
@@ -167,6 +169,17 @@ impl<'a> StrippedHead<'a> {
     #[inline]
     fn gone(&self) -> FieldSet {
         self.head.head().known_fields().without(self.known)
+    }
+
+    /// Appends its Cookie lines as one (RFC 9113 8.2.3), because HTTP/1 allows only one. There is one at least.
+    fn write_cookies(&self, out: &mut Vec<u8>) {
+        let mut before: &[u8] = b"Cookie: ";
+        for line in self.all(KnownField::Cookie) {
+            out.extend_from_slice(before);
+            out.extend_from_slice(line);
+            before = b"; ";
+        }
+        out.extend_from_slice(b"\r\n");
     }
 
     /// Whether the rule has removed this line, whose name is not well known.

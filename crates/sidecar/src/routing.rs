@@ -27,6 +27,7 @@ pub struct CurrentRouting {
     table: RoutingTable,
     services: Arc<[Arc<ServedService>]>,
     endpoints: Arc<[[Endpoints; 2]]>,
+    auth_endpoints: Arc<[Box<[Endpoints]>]>,
     by_name: HashMap<String, usize>,
     resolved: HashMap<Arc<OriginSettings>, Endpoints>,
 }
@@ -37,6 +38,7 @@ impl Default for CurrentRouting {
             table: RoutingTable::compile(Vec::new()),
             services: Arc::from([]),
             endpoints: Arc::from([]),
+            auth_endpoints: Arc::from([]),
             by_name: HashMap::new(),
             resolved: HashMap::new(),
         }
@@ -127,6 +129,7 @@ impl CurrentRouting {
             };
             services.push(Arc::new(ServedService {
                 held: counters.held(&name),
+                auth_answers: counters.auth_answers(&name),
                 rate_limiters: terms.routes.iter().zip(&routes).map(limited).collect(),
                 budget: counters.budget(&name),
                 keys: counters.keys(&name),
@@ -157,7 +160,8 @@ impl CurrentRouting {
         self.services = services.into();
         // Known addresses survive a load during which the name did not resolve.
         let known = std::mem::take(&mut self.resolved);
-        let origins = self.services.iter().flat_map(|serving| serving.origins.iter());
+        let origins =
+            self.services.iter().flat_map(|serving| serving.origins.iter().chain(serving.terms.auth_origins()));
         self.resolved = origins
             .filter_map(|origin| {
                 let new = endpoints.get(origin).filter(|endpoints| !endpoints.is_empty());
@@ -169,7 +173,8 @@ impl CurrentRouting {
 
     /// Stores an origin's new addresses; false if no service uses it any more.
     pub fn resolved(&mut self, origin: Arc<OriginSettings>, endpoints: Endpoints) -> bool {
-        let wanted = self.services.iter().any(|serving| serving.origins.contains(&origin));
+        let asks = |serving: &ServedService| serving.terms.auth_origins().any(|known| *known == origin);
+        let wanted = self.services.iter().any(|serving| serving.origins.contains(&origin) || asks(serving));
         if wanted {
             self.resolved.insert(origin, endpoints);
             self.place_endpoints();
@@ -181,6 +186,13 @@ impl CurrentRouting {
         let of = |origin: &Arc<OriginSettings>| self.resolved.get(origin).cloned().unwrap_or_else(|| Arc::from([]));
         self.endpoints =
             self.services.iter().map(|serving| [of(&serving.origins[0]), of(&serving.origins[1])]).collect();
+        let asked =
+            |terms: &RouteTerms| terms.forward_auth.as_ref().map_or_else(Endpoints::default, |auth| of(&auth.origin));
+        let of_routes = |serving: &Arc<ServedService>| match serving.terms.auth_origins().next() {
+            Some(_) => serving.terms.routes.iter().map(asked).collect(),
+            None => Box::default(),
+        };
+        self.auth_endpoints = self.services.iter().map(of_routes).collect();
     }
 
     pub fn table(&self, split_of: impl Fn(&str) -> TrafficSplit) -> RoutingTable {
@@ -193,6 +205,10 @@ impl CurrentRouting {
 
     pub fn endpoints(&self) -> Arc<[[Endpoints; 2]]> {
         self.endpoints.clone()
+    }
+
+    pub fn auth_endpoints(&self) -> Arc<[Box<[Endpoints]>]> {
+        self.auth_endpoints.clone()
     }
 
     /// Where a service finds its clients' keys.

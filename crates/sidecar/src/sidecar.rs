@@ -431,6 +431,7 @@ impl Sidecar {
             table,
             services: self.placed.services(),
             endpoints: self.placed.endpoints(),
+            auth_endpoints: self.placed.auth_endpoints(),
             tallies,
         });
     }

@@ -1,5 +1,7 @@
-//! What routes do besides forwarding: `redirect`, `rate_limit`, `strip_prefix`, `add_prefix`.
+//! What routes do besides forwarding: `redirect`, `rate_limit`, `forward_auth`, `strip_prefix`, `add_prefix`.
 
+use crate::RoutingContext;
+use crate::check::forward_auth;
 use crate::file::values::PathPrefix;
 use crate::file::{At, RateLimitKeyFile, RateLimitKeyTable, RedirectFile, RouteFile, ServiceFile};
 use crate::read::SourceFile;
@@ -12,9 +14,13 @@ use memory::snapshot::{PathRewrite, RateLimitTerms, RedirectPiece, RedirectTarge
 const FOUND: u64 = 302;
 
 /// What every route asks for, `default` first; nothing if none asks for anything.
-pub fn of_routes(source: &mut SourceFile, file: &ServiceFile) -> Box<[RouteTerms]> {
-    let mut all = vec![RouteTerms::default()];
-    all.extend(file.route.iter().map(|route| of_route(source, &route.value)));
+pub fn of_routes(source: &mut SourceFile, file: &ServiceFile, context: &RoutingContext<'_>) -> Box<[RouteTerms]> {
+    let asked = forward_auth::check(source, file.forward_auth.as_ref(), context);
+    let mut all = vec![RouteTerms { forward_auth: asked.clone(), ..RouteTerms::default() }];
+    for At { value: route, .. } in &file.route {
+        let forward_auth = forward_auth::of_route(source, route, asked.as_ref(), context);
+        all.push(RouteTerms { forward_auth, ..of_route(source, route) });
+    }
     if all.iter().all(|terms| *terms == RouteTerms::default()) { Box::default() } else { all.into() }
 }
 
@@ -31,6 +37,7 @@ fn of_route(source: &mut SourceFile, route: &RouteFile) -> RouteTerms {
     RouteTerms {
         redirect: route.redirect.as_ref().and_then(|at| redirect(source, route, at)),
         rate_limit: rate_limit(source, route),
+        forward_auth: None,
         rewrite: (rewrite != PathRewrite::default()).then_some(rewrite),
     }
 }

@@ -33,6 +33,6 @@ pub fn check(
         mirror: mirror::check(source, file.mirror.as_ref(), context),
         error_pages: pages::error_pages(source, file),
         maintenance: pages::maintenance(source, file),
-        routes: route_terms::of_routes(source, file),
+        routes: route_terms::of_routes(source, file, context),
     }
 }

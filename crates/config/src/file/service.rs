@@ -13,8 +13,8 @@ use crate::file::values::{
     Word, one_of,
 };
 use crate::file::{
-    At, EditsFile, HealthFile, MaintenanceFile, MetricFile, MirrorFile, OneOrMany, RateLimitFile, RedirectFile,
-    RolloutFile,
+    At, EditsFile, ForwardAuthFile, HealthFile, MaintenanceFile, MetricFile, MirrorFile, OneOrMany, RateLimitFile,
+    RedirectFile, RolloutFile,
 };
 use judgement::guard::sample_ratio::SampleRatioAction;
 use judgement::guard::trigger::{Metric, TriggerAction};
@@ -110,6 +110,10 @@ pub struct ServiceFile {
     pub error_pages: BTreeMap<String, At<String>>,
     /// While it is there, every request of the service is answered with 503: { page = "maintenance.html", retry_after = "10m" }.
     pub maintenance: Option<At<MaintenanceFile>>,
+    /// Ask another service whether a request may go on, as Traefik's ForwardAuth: { url = "http://127.0.0.1:9091/verify" }, or
+    /// "none". Routes may say otherwise.
+    #[schemars(extend("default" = "none"))]
+    pub forward_auth: Option<At<ForwardAuthFile>>,
     /// Named path patterns. The guard judges each one separately, and each can be shifted on its own.
     pub route: Vec<At<RouteFile>>,
     /// Conditions on the request that choose where it goes. The first rule that matches decides.
@@ -371,6 +375,8 @@ pub struct RouteFile {
     pub redirect: Option<At<RedirectFile>>,
     /// How many requests of one client the route takes: { requests = 100, per = "1m", burst = 20 }. Others get 429.
     pub rate_limit: Option<At<RateLimitFile>>,
+    /// Who is asked here whether a request may go on, or "none". Default: the service's `forward_auth`.
+    pub forward_auth: Option<At<ForwardAuthFile>>,
     /// Take these segments from the beginning of the path before it is forwarded. Origins read them in X-Forwarded-Prefix.
     pub strip_prefix: Option<At<PathPrefix>>,
     /// Put these segments in front of the path before it is forwarded, after `strip_prefix`.

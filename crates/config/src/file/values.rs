@@ -22,10 +22,10 @@ pub use number::{FiniteNumber, Percent, Rate, Share, Tolerance, Whole, shown};
 pub use origin_process::{OriginProcessFile, ResourcesFile};
 pub use status::StatusRange;
 pub use text::{
-    CookieDomain, CookieName, CookiePath, CpuBound, Duration, ErrorBound, HeaderField, HostChoice, HostName,
-    LatencyBound, ListenAddress, MemoryBound, Network, OriginUrl, PathPattern, PathPrefix, QueryName, REGEX,
-    RedirectUrl, RuleMethod, RuleRegex, Size, SuiteName, TokenExpiry, TriggerLimit, TrustedProxies, TunnelStay,
-    Version, Window, header, origin, regex_in_words,
+    AuthUrl, CookieDomain, CookieName, CookiePath, CopiedHeader, CpuBound, Duration, ErrorBound, HeaderField,
+    HostChoice, HostName, LatencyBound, ListenAddress, MemoryBound, Network, OriginUrl, PathPattern, PathPrefix,
+    QueryName, REGEX, RedirectUrl, RuleMethod, RuleRegex, Size, SuiteName, TokenExpiry, TriggerLimit, TrustedProxies,
+    TunnelStay, Version, Window, header, origin, regex_in_words,
 };
 pub use tolerance::{ColumnToleranceFile, DataToleranceFile};
 pub use word::Word;

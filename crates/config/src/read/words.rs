@@ -121,6 +121,9 @@ fn way_out(place: &TypedValue<'_>, wanted: &str, found: &str) -> Option<String> 
         (wanted, Some(_)) if wanted.starts_with("{ cookie") => {
             Some("write sticky = { cookie = \"cutover\" }".to_owned())
         }
+        ("{ url = \"http://…\" } or \"none\"", Some(url)) => {
+            Some(format!("write {} = {{ url = \"{url}\" }}", key.unwrap_or("it")))
+        }
         _ if found.contains("128") => Some("write a smaller number".to_owned()),
         (wanted, _) if wanted.starts_with("a percentage") => Some("write a number from 0 to 100".to_owned()),
         (wanted, _) if wanted.contains("number") => Some("write a number".to_owned()),

@@ -101,6 +101,11 @@ impl Counters {
                 counted.note(&["own answer", &service, &route, what], number.load(Relaxed));
             }
         }
+        for (service, answers) in self.all_auth_answers() {
+            for (what, place, number) in answers.totals() {
+                counted.note(&["forward auth", &service, what, &place.to_string()], number.load(Relaxed));
+            }
+        }
         for (sink, notices) in self.sinks() {
             for (what, number) in notices.totals() {
                 counted.note(&["notices", &sink, what], number.load(Relaxed));
@@ -130,6 +135,12 @@ impl Counters {
                 ["cautions", service] => self.judge(service, |gauges| gauges.cautions += number),
                 ["mirror", service, what] => add(self.mirrored(service).totals(), what, number),
                 ["own answer", service, route, what] => add(self.own_answers(service, route).totals(), what, number),
+                ["forward auth", service, what, place] => {
+                    let answers = self.auth_answers(service);
+                    let of_name =
+                        answers.totals().filter(|(known, at, _)| (*known, at.to_string().as_str()) == (what, place));
+                    of_name.for_each(|(_, _, count)| _ = count.fetch_add(number, Relaxed));
+                }
                 ["notices", sink, what] => add(self.notices(sink).totals(), what, number),
                 _ => {}
             }
@@ -151,7 +162,7 @@ fn add<'c>(totals: impl IntoIterator<Item = (&'static str, &'c AtomicU64)>, what
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::counters::{AttemptFailure, AttemptOutcome, OwnAnswer, ResponseClass, count};
+    use crate::counters::{AttemptFailure, AttemptOutcome, ForwardAuthOutcome, OwnAnswer, ResponseClass, count};
 
     fn outcome(status: u16) -> AttemptOutcome {
         AttemptOutcome {
@@ -180,6 +191,7 @@ mod tests {
         counters.judge("shop", |gauges| gauges.cautions = 3);
         counters.mirrored("shop").copy();
         counters.own_answers("shop", "old").count(OwnAnswer::Redirect);
+        counters.auth_answers("shop").count(ForwardAuthOutcome::Denied, 1500);
         count(&counters.notices("pager").sent);
         counters
     }

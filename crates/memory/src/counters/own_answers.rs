@@ -16,6 +16,10 @@ pub enum OwnAnswer {
     Maintenance,
     /// 503, while the service is held: too many requests wait, or this one for too long.
     Held,
+    /// That of the route's auth service.
+    ForwardAuthDenied,
+    /// 503, because the route's auth service gave no answer.
+    ForwardAuthFailed,
 }
 
 impl OwnAnswer {

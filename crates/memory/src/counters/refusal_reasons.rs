@@ -39,6 +39,8 @@ pub enum RefusalReason {
     RateLimited,
     Maintenance,
     Held,
+    ForwardAuthDenied,
+    ForwardAuthFailed,
     /// In a TLS handshake: there is no certificate for the name.
     UnrecognizedName,
 }

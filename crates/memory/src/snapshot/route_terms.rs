@@ -6,7 +6,7 @@ use judgement::traffic::RouteId;
 use judgement::traffic::sticky::StickyBy;
 
 use crate::counters::{OwnAnswer, RateLimiter, RequestRate};
-use crate::snapshot::ServedService;
+use crate::snapshot::{ForwardAuthTerms, ServedService};
 
 /// What is asked of a route besides forwarding. Most routes have nothing of it.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -15,6 +15,8 @@ pub struct RouteTerms {
     pub redirect: Option<RedirectTarget>,
     /// How many requests of one client it takes.
     pub rate_limit: Option<RateLimitTerms>,
+    /// Who is asked whether its requests may go on.
+    pub forward_auth: Option<Arc<ForwardAuthTerms>>,
     /// The path that origins are sent.
     pub rewrite: Option<PathRewrite>,
 }
@@ -26,6 +28,7 @@ impl RouteTerms {
             OwnAnswer::Redirect => self.redirect.is_some(),
             OwnAnswer::Maintenance | OwnAnswer::Held => false,
             OwnAnswer::RateLimited => self.rate_limit.is_some(),
+            OwnAnswer::ForwardAuthDenied | OwnAnswer::ForwardAuthFailed => self.forward_auth.is_some(),
         }
     }
 }
@@ -77,6 +80,12 @@ impl ServedService {
     #[inline]
     pub fn route_terms(&self, route: RouteId) -> Option<&RouteTerms> {
         self.terms.routes.get(self.place(route))
+    }
+
+    /// Whom a route asks whether its requests may go on.
+    #[inline]
+    pub fn forward_auth(&self, route: RouteId) -> Option<&Arc<ForwardAuthTerms>> {
+        self.route_terms(route)?.forward_auth.as_ref()
     }
 
     /// What the keys of a route's limit have used.

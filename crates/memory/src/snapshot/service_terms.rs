@@ -1,9 +1,11 @@
 //! A service's settings for heads and bodies, prepared so that a request only has to copy them.
 
+use std::sync::Arc;
+
 use http::{HeaderName, HeaderValue};
 use judgement::time::Millis;
 
-use crate::snapshot::{ErrorPages, MaintenanceTerms, RouteTerms, ServedService};
+use crate::snapshot::{ErrorPages, MaintenanceTerms, OriginSettings, RouteTerms, ServedService};
 use judgement::traffic::split::Weight;
 use judgement::traffic::{Environment, RouteId};
 
@@ -94,6 +96,11 @@ pub enum HeaderEdit {
 impl ServiceTerms {
     pub fn version(&self, side: Environment) -> Option<&HeaderValue> {
         side.of(&self.versions).as_ref()
+    }
+
+    /// The auth services of its routes; the same one several times if several routes ask it.
+    pub fn auth_origins(&self) -> impl Iterator<Item = &Arc<OriginSettings>> {
+        self.routes.iter().filter_map(|route| Some(&route.forward_auth.as_ref()?.origin))
     }
 }
 

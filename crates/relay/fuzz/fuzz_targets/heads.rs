@@ -47,9 +47,10 @@ pub fn forward(request: HeadView<'_>, how: u8) {
     let arrival = Arrival { peer, client: peer, trusted: bit(3), host: host_as_sent(request), tls: bit(4) };
     let websocket = bit(5) && request.asks_for_websocket();
     let framing = request.head().request_framing();
-    let (strip, rewrite, edits, http2) = (None, None, &[][..], bit(6));
+    let (strip, rewrite, grant, edits, http2) = (None, None, None, &[][..], bit(6));
     let endpoint = &*ENDPOINT;
-    let change = RequestChange { endpoint, arrival, strip, ids: &ids, hop, rewrite, edits, websocket, http2, framing };
+    let change =
+        RequestChange { endpoint, arrival, strip, ids: &ids, hop, rewrite, grant, edits, websocket, http2, framing };
     let mut out = Vec::new();
     write_request(&mut out, request, &change);
     let shown = || out.escape_ascii().to_string();

@@ -4,7 +4,7 @@ use http1::{FieldSet, Framing, HeadView, KnownField, encode};
 
 use crate::head::forwarded::{Arrival, HopRecord};
 use crate::head::path_rewrite::{RewrittenPath, rewrite};
-use crate::head::{CorrelationIds, StrippedHead, forwards_left, origin_urls, written};
+use crate::head::{AuthGrant, CorrelationIds, StrippedHead, forwards_left, origin_urls, written};
 use config::HopHeaders;
 use judgement::traffic::rule::RoutingRule;
 use memory::snapshot::{Endpoint, HeaderEdit, PathRewrite};
@@ -27,6 +27,8 @@ pub struct RequestChange<'a> {
     pub hop: HopHeaders,
     /// What becomes of its path.
     pub rewrite: Option<&'a PathRewrite>,
+    /// What an auth service has said of it.
+    pub grant: Option<&'a AuthGrant>,
     /// The file's changes, which have the last word about everything but the framing.
     pub edits: &'a [HeaderEdit],
     /// The request asks for a WebSocket, and may have it.
@@ -70,10 +72,13 @@ pub fn write_request(out: &mut Vec<u8>, request: HeadView<'_>, change: &RequestC
     }
     change.ids.write(out);
     if cookies {
-        join_cookies(out, &stripped);
+        stripped.write_cookies(out);
     }
     if let Some(left) = left {
         encode::number_field(out, "Max-Forwards", left.saturating_sub(1));
+    }
+    if let Some(grant) = change.grant {
+        grant.write(out, start);
     }
     written::edit(out, start, change.edits);
     write_connection(out, &stripped, change);
@@ -92,17 +97,6 @@ fn write_request_line<'a>(out: &mut Vec<u8>, request: HeadView<'_>, change: &Req
     let base = if rest == "*" { "" } else { base };
     encode::rewritten_request_line(out, request, &[base, added, &rest]);
     stripped.map(|_| &*how.strip)
-}
-
-/// Joins several Cookie lines into one (RFC 9113 8.2.3), because HTTP/1 allows only one.
-fn join_cookies(out: &mut Vec<u8>, request: &StrippedHead<'_>) {
-    let mut before: &[u8] = b"Cookie: ";
-    for line in request.all(KnownField::Cookie) {
-        out.extend_from_slice(before);
-        out.extend_from_slice(line);
-        before = b"; ";
-    }
-    out.extend_from_slice(b"\r\n");
 }
 
 /// What holds for the connection to the origin and for the body, which no edit can damage.

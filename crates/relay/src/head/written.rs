@@ -25,10 +25,15 @@ pub(super) fn edit(out: &mut Vec<u8>, start: usize, edits: &[HeaderEdit]) {
 
 /// Removes every line of this name, in any case, from `start` on.
 pub(super) fn remove(out: &mut Vec<u8>, start: usize, name: &str) {
+    remove_all(out, start, |own| own.eq_ignore_ascii_case(name.as_bytes()));
+}
+
+/// Removes every line whose name is one of these, from `start` on.
+pub(super) fn remove_all(out: &mut Vec<u8>, start: usize, is_one: impl Fn(&[u8]) -> bool) {
     let (mut read, mut kept) = (start, start);
     while let Some(line) = out.get(read..).map(line_length).filter(|length| *length > 0) {
         let end = read + line;
-        if out.get(read..end).is_some_and(|line| !is_named(line, name.as_bytes())) {
+        if out.get(read..end).is_some_and(|line| !is_one(name_of(line))) {
             if kept < read {
                 out.copy_within(read..end, kept);
             }
@@ -67,8 +72,8 @@ pub(super) fn line_length(text: &[u8]) -> usize {
     memchr::memchr(b'\n', text).map_or(text.len(), |at| at + 1)
 }
 
-fn is_named(line: &[u8], name: &[u8]) -> bool {
-    line.get(name.len()) == Some(&b':') && line.get(..name.len()).is_some_and(|own| own.eq_ignore_ascii_case(name))
+fn name_of(line: &[u8]) -> &[u8] {
+    memchr::memchr(b':', line).and_then(|colon| line.get(..colon)).unwrap_or_default()
 }
 
 #[cfg(test)]

@@ -59,6 +59,9 @@ pub const fn to_refusal(refused: RefusalReason) -> PlainAnswer {
         | RefusalReason::UntrustedProxy => (400, ""),
         RefusalReason::BadBody => (400, "400 request body is malformed or incomplete\n"),
         RefusalReason::Held => (503, "503 the service is held, try again later\n"),
+        // Its client has the auth service's own answer.
+        RefusalReason::ForwardAuthDenied => (403, ""),
+        RefusalReason::ForwardAuthFailed => (503, "503 cannot check whether this request is allowed\n"),
         RefusalReason::Maintenance => (503, "503 down for maintenance\n"),
         RefusalReason::RateLimited => (429, "429 too many requests\n"),
         RefusalReason::BodyTooLarge => (413, "413 request body too large\n"),

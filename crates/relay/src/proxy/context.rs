@@ -4,7 +4,7 @@ use std::cell::{Cell, RefCell};
 use std::net::IpAddr;
 use std::sync::Arc;
 
-use crate::head::{self, CorrelationIds};
+use crate::head::{self, AuthGrant, CorrelationIds};
 use crate::proxy::routed_request::RoutedRequest;
 use crate::proxy::side::ExchangeSide;
 use crate::proxy::worker::Worker;
@@ -105,6 +105,8 @@ pub struct RequestContext {
     pub client: IpAddr,
     /// Where it would have gone, if its route has answered it itself.
     pub found: Option<FoundPlace>,
+    /// What the auth service of its route has said. On the heap, because few routes have one.
+    pub grant: Option<Box<AuthGrant>>,
     /// Set once it is routed.
     pub routed: Option<RoutedRequest>,
     /// Why no origin was asked, or its response cut short.
@@ -137,6 +139,7 @@ impl RequestContext {
                 false => connection.peer.to_canonical(),
             },
             found: None,
+            grant: None,
             routed: None,
             refused: None,
             told: None,

@@ -2,6 +2,7 @@
 
 mod admission;
 mod copy;
+mod forward_auth;
 mod hold;
 
 use std::future::{Future, poll_fn};
@@ -19,8 +20,7 @@ use crate::proxy::access_line;
 use crate::proxy::acme_board::ChallengeAnswers;
 use crate::proxy::answers::{self, ALLOWED_METHODS};
 use crate::proxy::context::{ClientConnection, RequestContext};
-use crate::proxy::exchange::admission::Admission;
-use crate::proxy::exchange::hold::Held;
+use crate::proxy::exchange::admission::{Admission, Waited};
 use crate::proxy::passage::{AttemptError, ClientFault, Passage, PassageTerms, RESPONSE_HEAD, Upload, request_framing};
 use crate::proxy::pool::OriginConnection;
 use crate::proxy::routed_request::RoutedRequest;
@@ -111,10 +111,14 @@ impl Exchange<'_> {
             return answered;
         }
         let mut admitted = permit.as_ref().map_err(|refused| *refused).and_then(|_| self.admit());
-        while let Ok(Admission::Hold(hold)) = admitted {
-            admitted = match Box::pin(self.wait_while_held(hold)).await {
-                Held::GoesOn => self.admit(),
-                Held::Ended(after) => return after,
+        while let Ok(Admission::Hold(_) | Admission::ForwardAuth) = &admitted {
+            let waited = match admitted {
+                Ok(Admission::Hold(hold)) => Box::pin(self.wait_while_held(hold)).await,
+                _ => Box::pin(self.ask_auth_service()).await,
+            };
+            admitted = match waited {
+                Waited::GoesOn => self.admit(),
+                Waited::Ended(after) => return after,
             };
         }
         match admitted {
@@ -124,7 +128,7 @@ impl Exchange<'_> {
                 let keep = self.may_keep();
                 Box::pin(self.answer((status, ""), &[("Location", location.as_bytes())], keep)).await
             }
-            Ok(Admission::Hold(_)) => AfterRequest::Close,
+            Ok(Admission::Hold(_) | Admission::ForwardAuth) => AfterRequest::Close,
             Ok(Admission::Maintenance) => Box::pin(self.maintain()).await,
             Ok(Admission::RateLimited(wait)) => Box::pin(self.refuse_for(wait)).await,
             Ok(Admission::Options) => {
@@ -375,6 +379,10 @@ impl Exchange<'_> {
         };
         let mut origin = ExchangeSide::new(channel, buffers);
         origin.begin_body(self.framing, origin.is_http2() && is_bodiless);
+        if self.ctx.grant.as_ref().is_some_and(|grant| grant.says_anything()) {
+            // What a client says behind its body, an origin might take for what only the auth service may say.
+            origin.leave_out_trailers();
+        }
         Ok(origin)
     }
 
@@ -390,6 +398,7 @@ impl Exchange<'_> {
             ids: &self.ctx.ids,
             hop: self.worker.proxy.hop,
             rewrite: routed.rewrite(),
+            grant: self.ctx.grant.as_deref(),
             edits: routed.edits().map_or(&[][..], |edits| &edits.request),
             websocket: routed.upgrade,
             http2,
@@ -752,14 +761,25 @@ impl Exchange<'_> {
             Some(page) => (page.media, &*page.body),
             None => ("text/plain; charset=utf-8", text.as_bytes()),
         };
+        self.answer_with(status, (media.as_bytes(), whole), fields, keep).await
+    }
+
+    /// Writes a response that no origin has sent: its media type, if that is known, and its body.
+    async fn answer_with(
+        &mut self,
+        status: u16,
+        (media, whole): (&[u8], &[u8]),
+        fields: &[(&str, &[u8])],
+        keep: bool,
+    ) -> AfterRequest {
         let keep = keep && self.client.has_come();
         let body = if self.client.view().method() == "HEAD" { &[][..] } else { whole };
         let date = self.worker.date();
         let out = self.client.output();
         encode::status_line(out, status, answers::reason(status));
         encode::field(out, "Date", &date);
-        if !whole.is_empty() {
-            encode::field(out, "Content-Type", media.as_bytes());
+        if !whole.is_empty() && !media.is_empty() {
+            encode::field(out, "Content-Type", media);
         }
         encode::content_length(out, whole.len() as u64);
         fields.iter().for_each(|(name, value)| encode::field(out, name, value));

@@ -491,6 +491,7 @@ mod tests {
             table,
             services: placed.services(),
             endpoints: placed.endpoints(),
+            auth_endpoints: placed.auth_endpoints(),
         }))
     }
 

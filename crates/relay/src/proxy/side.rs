@@ -499,6 +499,11 @@ impl ExchangeSide {
         (self.outgoing, self.closed) = (framing, closed);
     }
 
+    /// Ends the body that goes without trailers, whatever comes.
+    pub fn leave_out_trailers(&mut self) {
+        self.takes_trailers = false;
+    }
+
     /// Takes bytes of a body on their way, as many as there is room for. `last`: the body ends with them.
     pub fn poll_body(&mut self, cx: &mut Context<'_>, piece: &[u8], last: bool) -> Poll<Result<usize, SideError>> {
         let taken = match &mut self.channel {

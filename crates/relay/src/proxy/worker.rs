@@ -16,6 +16,7 @@ use tokio::sync::Notify;
 
 use crate::access::AccessLogger;
 use crate::head::{self, IdGenerator, StackText};
+use crate::origin::Connector;
 use crate::proxy::acme_board::ChallengeAnswers;
 use crate::proxy::buffers::FreeBuffers;
 use crate::proxy::mirror::CopyQueue;
@@ -30,6 +31,9 @@ use memory::clock;
 use memory::counters::{Counters, OrdinalCounter, Shard};
 use memory::snapshot::{SharedSnapshot, SnapshotCache, SnapshotReader};
 use sidecar::SidecarHandle;
+
+/// Idle connections to auth services that a worker keeps.
+const AUTH_CONNECTIONS: usize = 64;
 
 /// What a worker is made of, before its thread starts, and what it is told by the settings.
 #[derive(Debug)]
@@ -111,6 +115,8 @@ pub struct Worker {
     pub timers: FreeTimers,
     pub refusal_notices: RefusalNotices,
     pub origins: OriginPool,
+    /// Connections to auth services.
+    pub auth_services: Connector,
     pub connections: OpenConnections,
 }
 
@@ -131,6 +137,7 @@ impl Worker {
             timers: FreeTimers::default(),
             refusal_notices: RefusalNotices::default(),
             origins: OriginPool::default(),
+            auth_services: Connector::new(AUTH_CONNECTIONS),
             connections: OpenConnections::default(),
             proxy,
         }

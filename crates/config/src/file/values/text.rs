@@ -1,5 +1,6 @@
 //! Values that are written as strings with their own syntax: durations, sizes, addresses, names.
 
+mod auth;
 mod paths;
 
 use std::marker::PhantomData;
@@ -26,6 +27,7 @@ use judgement::traffic::path::NormalizedPath;
 use judgement::traffic::rule::whole_regex;
 use memory::snapshot::{OriginTarget, SentHost};
 
+pub use auth::{AuthUrl, CopiedHeader};
 pub use paths::{PathPrefix, RedirectUrl};
 
 /// The longest duration, in milliseconds: about ten years.
@@ -108,6 +110,8 @@ text_values! {
     impl [] ListenAddress;
     impl [] OriginUrl;
     impl [] AllowedOrigin;
+    impl [] AuthUrl;
+    impl [] CopiedHeader;
     impl [] HostName;
     impl [] HostChoice;
     impl [] Network;

@@ -59,6 +59,7 @@ fn a_browsers_request_and_its_answer_allocate_nothing() {
             ids: &ids,
             hop,
             rewrite: None,
+            grant: None,
             edits,
             websocket,
             http2: false,

@@ -29,6 +29,7 @@ pub fn change<'a>(endpoint: &'a Endpoint, ids: &'a CorrelationIds) -> RequestCha
         ids,
         hop,
         rewrite: None,
+        grant: None,
         edits: &[],
         websocket: false,
         http2: false,

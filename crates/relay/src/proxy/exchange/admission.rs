@@ -26,8 +26,17 @@ pub(super) enum Admission {
     Maintenance,
     /// Nowhere yet.
     Hold(RequestHold),
+    /// Nowhere before its auth service was asked.
+    ForwardAuth,
     /// No further: OPTIONS that may not be forwarded.
     Options,
+}
+
+/// What becomes of a request that had to wait for somebody.
+pub(super) enum Waited {
+    /// It is routed by what is in force now.
+    GoesOn,
+    Ended(AfterRequest),
 }
 
 impl Exchange<'_> {
@@ -78,6 +87,13 @@ impl Exchange<'_> {
         if let Some(hold) = split.hold.filter(|hold| clock::wall_millis() < hold.until) {
             self.ctx.found = Some(FoundPlace::of(&snapshot, &found));
             return Ok(Admission::Hold(hold));
+        }
+        // What was granted for other terms, which a reload has replaced meanwhile, is asked for again.
+        if let Some(terms) = serving.forward_auth(found.route)
+            && !self.ctx.grant.as_ref().is_some_and(|grant| grant.is_of(terms))
+        {
+            self.ctx.found = Some(FoundPlace::of(&snapshot, &found));
+            return Ok(Admission::ForwardAuth);
         }
         let mut routed = worker.decide(&snapshot, &found, self.ctx.client, self.ctx.routable);
         routed.upgrade = serving.websocket && !self.client.is_http2() && request.asks_for_websocket();

@@ -5,6 +5,7 @@ use std::task::Poll;
 
 use crate::proxy::answers;
 use crate::proxy::context::FoundPlace;
+use crate::proxy::exchange::admission::Waited;
 use crate::proxy::exchange::{AfterRequest, Exchange, NO_STORE};
 use crate::proxy::passage::ClientFault;
 use judgement::time::Millis;
@@ -18,19 +19,12 @@ const PATIENCE: Millis = Millis::seconds(30);
 /// time, whatever has become of who publishes.
 const LOOK: Millis = Millis(50);
 
-/// What becomes of a request that was held.
-pub(super) enum Held {
-    /// It is routed by what is in force now.
-    GoesOn,
-    Ended(AfterRequest),
-}
-
 impl Exchange<'_> {
     /// Waits until the hold is over, for as long as a request waits, and while there is a place to wait in.
-    pub(super) async fn wait_while_held(&mut self, hold: RequestHold) -> Held {
+    pub(super) async fn wait_while_held(&mut self, hold: RequestHold) -> Waited {
         let line = self.ctx.found.as_ref().and_then(FoundPlace::serving).map(|serving| serving.held.clone());
         let Some(_place) = line.and_then(|line| line.take(hold.most as usize)) else {
-            return Held::Ended(self.refuse_held(hold).await);
+            return Waited::Ended(self.refuse_held(hold).await);
         };
         let (worker, half_close) = (self.worker.clone(), self.worker.proxy.limits.half_close);
         let deadline = clock::now().plus(PATIENCE);
@@ -52,12 +46,12 @@ impl Exchange<'_> {
             }
         });
         match left.await {
-            None => Held::Ended(self.end_for(ClientFault::Gone).await),
-            Some(true) => Held::Ended(self.refuse_held(hold).await),
+            None => Waited::Ended(self.end_for(ClientFault::Gone).await),
+            Some(true) => Waited::Ended(self.refuse_held(hold).await),
             Some(false) => {
                 // What it has waited is no origin's time.
                 self.ctx.routable = clock::micros();
-                Held::GoesOn
+                Waited::GoesOn
             }
         }
     }
