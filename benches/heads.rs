@@ -64,6 +64,7 @@ fn forward(bencher: Bencher, trusted: bool, hop: HopHeaders, edits: &[HeaderEdit
         ids: &marks,
         hop,
         rewrite: None,
+        grant: None,
         edits,
         websocket,
         http2: false,

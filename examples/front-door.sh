@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# What a service answers by itself: a redirect, a shorter path, a rate limit, a hold, maintenance. Needs cutover, curl and python3; ends
+# What a service answers by itself: a redirect, a shorter path, a rate limit, a login, a hold, maintenance. Needs cutover, curl and python3; ends
 # after some seconds, and removes its folder.
 set -euo pipefail
 dir=$(mktemp -d)
@@ -9,6 +9,19 @@ trap 'kill $(jobs -p) 2>/dev/null || true; rm -rf "$dir"' EXIT
 mkdir site
 echo users >site/users
 (cd site && exec python3 -m http.server 9401 --bind 127.0.0.1 >/dev/null 2>&1) &
+# Who may see what is private: whoever says the word, as ann.
+cat >login.py <<'EOF'
+import http.server
+class Login(http.server.BaseHTTPRequestHandler):
+    def do_GET(self):
+        known = self.headers["Authorization"] == "Bearer sesame"
+        self.send_response(204 if known else 302)
+        self.send_header("Remote-User", "ann") if known else self.send_header("Location", "https://login.example.com/")
+        self.end_headers()
+    def log_message(self, *_): pass
+http.server.ThreadingHTTPServer(("127.0.0.1", 9402), Login).serve_forever()
+EOF
+python3 login.py &
 cat >cutover.toml <<'EOF'
 version = 1
 [proxy]
@@ -32,6 +45,12 @@ name = "api"
 path = "/api/*"
 strip_prefix = "/api"
 rate_limit = { requests = 2, per = "1m" }
+
+[[service.shop.route]]
+name = "private"
+path = "/private/*"
+strip_prefix = "/private"
+forward_auth = { url = "http://127.0.0.1:9402/", response_headers = ["remote-user"] }
 EOF
 cutover run 2>log &
 shop=http://127.0.0.1:9480
@@ -45,6 +64,9 @@ curl --silent $shop/api/users
 echo "--- the third request in a minute"
 show $shop/api/users >/dev/null
 show $shop/api/users
+echo "--- a login"
+show $shop/private/users
+curl --silent --header 'Authorization: Bearer sesame' $shop/private/users
 echo "--- a request that is held for a second"
 cutover hold --for 30s --reason "the database moves"
 curl --silent --output /dev/null --write-out '%{http_code} after %{time_total} s\n' $shop/users &

@@ -18,7 +18,9 @@ fn printed(script: &str) -> String {
 fn has(said: &str, lines: &[&str]) {
     let mut rest = said.lines();
     for line in lines {
-        assert!(rest.any(|other| other.trim().starts_with(line)), "no `{line}`, or too early, in:\n{said}");
+        // The names of HTTP's fields have no case.
+        let fits = |other: &str| other.trim().to_lowercase().starts_with(&line.to_lowercase());
+        assert!(rest.any(fits), "no `{line}`, or too early, in:\n{said}");
     }
 }
 
@@ -97,6 +99,9 @@ fn the_front_door() {
             "HTTP/1.1 429",
             "Retry-After: ",
             "RateLimit: \"api\";r=0;t=",
+            "HTTP/1.1 302",
+            "Location: https://login.example.com/",
+            "users",
             "200 after 1.",
             "HTTP/1.1 503",
             "Retry-After: 600",

@@ -167,7 +167,7 @@ fn is_unconnected(error: &OriginError) -> bool {
 fn outcome_of(error: &OriginError) -> ForwardAuthOutcome {
     match error.failure() {
         AttemptFailure::Timeout => ForwardAuthOutcome::Timeout,
-        AttemptFailure::Connect | AttemptFailure::Tls => ForwardAuthOutcome::Unreachable,
+        AttemptFailure::Connect | AttemptFailure::Exhausted | AttemptFailure::Tls => ForwardAuthOutcome::Unreachable,
         _ => ForwardAuthOutcome::Invalid,
     }
 }
