@@ -56,10 +56,13 @@ pub fn run(path: &Path, log_json: bool, take_over: bool) -> anyhow::Result<Exit>
         false => started(path, OpenSockets::of_service_manager()?, None)?,
         true => in_place_of_another(path)?,
     };
+    let door = {
+        let _in_runtime = runtime.enter();
+        UpgradeDoor::open(&running.settings.state)
+    };
+    let door = door.inspect_err(|error| tracing::warn!(%error, "`cutover upgrade` cannot ask; SIGUSR2 can")).ok();
     tell_ready(&running, log_json);
     let ending = runtime.block_on(async {
-        let door = UpgradeDoor::open(&running.settings.state);
-        let door = door.inspect_err(|error| tracing::warn!(%error, "`cutover upgrade` cannot ask; SIGUSR2 can")).ok();
         let counters = running.counters.clone();
         let main = MainFile { path, watch: FileWatch::from(seen) };
         tokio::select! {
