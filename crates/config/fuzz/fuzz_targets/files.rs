@@ -7,10 +7,9 @@ use config::{ConfigError, main_text, routing_text, suite_text};
 use libfuzzer_sys::fuzz_target;
 
 fuzz_target!(|text: &str| {
-    // A variable's value is no part of the input, and a path in it would be opened.
-    if text.contains("${") || text.contains("_file") {
-        return;
-    }
+    // A variable's value is no part of the input, and a file that is named might be read.
+    let is_whole = |line: &&str| !line.contains("${") && !line.contains("_file");
+    let text = &text.split_inclusive('\n').filter(is_whole).collect::<String>();
     judge(text, || routing_text("routing.toml", text).map(|read| read.warnings));
     judge(text, || main_text("cutover.toml", text).map(|read| read.warnings));
     judge(text, || suite_text("smoke", text).map(|_| Vec::new()));

@@ -31,7 +31,9 @@ pub struct OpenConnection {
 pub async fn connect(endpoint: &Endpoint, versions: HttpVersions) -> Result<OpenConnection, OriginError> {
     let times = &endpoint.timeouts;
     let tcp = timeout(times.connect.as_duration(), TcpStream::connect(endpoint.address)).await;
-    let tcp = tcp.map_err(|_| OriginError::ConnectTimeout)?.map_err(|error| OriginError::of_connect(&error))?;
+    let tcp = tcp
+        .map_err(|_| OriginError::ConnectTimeout)?
+        .map_err(|error| OriginError::of_connect(&error, endpoint.address.ip()))?;
     // Requests are written whole, so waiting for more to send would only delay them.
     let _ = tcp.set_nodelay(true);
     let only_http2 = versions == HttpVersions::AsSet && endpoint.http2 == OriginHttp2::Only;

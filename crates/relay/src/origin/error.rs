@@ -2,6 +2,7 @@
 
 use std::error::Error;
 use std::io;
+use std::net::IpAddr;
 
 use http1::Refused;
 use memory::counters::AttemptFailure;
@@ -45,13 +46,13 @@ pub enum OriginError {
 }
 
 impl OriginError {
-    /// Of an attempt to open a connection.
-    pub fn of_connect(error: &io::Error) -> OriginError {
+    /// Of an attempt to open a connection to `address`.
+    pub fn of_connect(error: &io::Error, address: IpAddr) -> OriginError {
         match error.kind() {
             io::ErrorKind::ConnectionRefused => OriginError::Refused,
             io::ErrorKind::NetworkUnreachable | io::ErrorKind::HostUnreachable => OriginError::NoRoute,
             io::ErrorKind::TimedOut => OriginError::ConnectTimeout,
-            _ if is_our_want(error) => OriginError::Exhausted,
+            _ if is_our_want(error, address) => OriginError::Exhausted,
             _ => OriginError::Connect,
         }
     }
@@ -162,9 +163,13 @@ impl OriginError {
 }
 
 /// Whether a connection failed for what this process lacks, before anything was sent: socket(2), connect(2).
-fn is_our_want(error: &io::Error) -> bool {
-    let ours = [libc::EMFILE, libc::ENFILE, libc::EADDRNOTAVAIL, libc::ENOBUFS, libc::ENOMEM, libc::EAGAIN];
-    error.raw_os_error().is_some_and(|code| ours.contains(&code))
+fn is_our_want(error: &io::Error, address: IpAddr) -> bool {
+    match error.raw_os_error() {
+        Some(libc::EMFILE | libc::ENFILE | libc::ENOBUFS | libc::ENOMEM | libc::EAGAIN) => true,
+        // No port is left. Over IPv6 it also means that this host has no such address to connect from, which is no want that passes.
+        Some(libc::EADDRNOTAVAIL) => address.is_ipv4(),
+        _ => false,
+    }
 }
 
 /// What an error comes from, if it is of that type.
@@ -185,12 +190,23 @@ mod tests {
 
     #[test]
     fn a_cause_is_short() {
-        let refused = OriginError::of_connect(&io::ErrorKind::ConnectionRefused.into());
+        let refused = OriginError::of_connect(&io::ErrorKind::ConnectionRefused.into(), [192, 0, 2, 1].into());
         assert_eq!((refused.cause().as_str(), refused.kind()), ("connection refused", "connect"));
         let tls = OriginError::Tls("invalid peer certificate: UnknownIssuer".to_owned());
         assert_eq!(tls.cause(), "TLS handshake failed: invalid peer certificate: UnknownIssuer");
         assert_eq!((tls.kind(), OriginError::ResponseTimeout.kind()), ("tls", "timeout"));
         assert_eq!(OriginError::CutShort.as_predicate(), "closed the connection in the middle of its response");
         assert_eq!(OriginError::Reset.as_predicate(), "gave no response: connection reset");
+    }
+
+    #[test]
+    fn what_this_process_lacks_is_told_from_an_address_that_cannot_be_reached() {
+        let of = |code, address: &str| {
+            OriginError::of_connect(&io::Error::from_raw_os_error(code), address.parse().unwrap())
+        };
+        assert_eq!(of(libc::EMFILE, "2001:db8::1"), OriginError::Exhausted);
+        assert_eq!(of(libc::EADDRNOTAVAIL, "192.0.2.1"), OriginError::Exhausted);
+        assert_eq!(of(libc::EADDRNOTAVAIL, "::1"), OriginError::Connect, "a host without IPv6");
+        assert_eq!(of(libc::EACCES, "192.0.2.1"), OriginError::Connect);
     }
 }

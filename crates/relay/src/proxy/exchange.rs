@@ -261,11 +261,6 @@ impl Exchange<'_> {
     fn after_no_connection(&mut self, error: OriginError, upload: &Upload) -> Result<(), AttemptError> {
         let Some(routed) = &mut self.ctx.routed else { return Err(AttemptError::Origin(error)) };
         let failure = error.failure();
-        if error == OriginError::Exhausted {
-            // Its address is not to blame, and another would get no connection either; active may have a kept one.
-            routed.log_unsent(&error);
-            return if self.fail(failure, true, upload) { Ok(()) } else { Err(AttemptError::Origin(error)) };
-        }
         // A kept connection that accepts no more streams does not mean that the origin accepts no connections.
         let sent_away = error == OriginError::Untouched && upload.is_kept() && routed.retries_after_stale_connection();
         let mut elsewhere = || upload.is_kept() && routed.retries_after_connect_failure(failure, &error);

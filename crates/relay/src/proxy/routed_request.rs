@@ -239,13 +239,17 @@ impl RoutedRequest {
         }
     }
 
-    /// The current attempt's endpoint accepted no connection, and rests from now on. Returns whether another endpoint
+    /// The current attempt's endpoint accepted no connection, and rests from now on, unless this process lacks what it takes. Returns whether another endpoint
     /// should be tried.
     pub fn retries_after_connect_failure(&mut self, failure: AttemptFailure, error: &OriginError) -> bool {
         let (service, environment) = (self.decision.service, self.environment());
         if let (Some(endpoint), Some(serving)) = (self.endpoint(), self.service()) {
-            // Logged once per rest, not once per request.
-            if endpoint.rest.begin(clock::now()) {
+            // Logged once per rest, or now and then, not once per request.
+            let is_news = match error {
+                OriginError::Exhausted => endpoint.rest.is_news(clock::now()),
+                _ => endpoint.rest.begin(clock::now()),
+            };
+            if is_news {
                 let (service, address) = (&serving.name, endpoint.address);
                 tracing::warn!(%service, %environment, %address, cause = error.cause(), "cannot connect to an origin");
             }
@@ -319,16 +323,6 @@ impl RoutedRequest {
         {
             let (service, environment, address) = (&serving.name, self.environment(), endpoint.address);
             tracing::warn!(%service, %environment, %address, cause = error.cause(), "an origin's response was not passed on");
-        }
-    }
-
-    /// There is no connection to the current attempt's endpoint, through no fault of its own. Logged now and then.
-    pub fn log_unsent(&self, error: &OriginError) {
-        if let (Some(endpoint), Some(serving)) = (self.endpoint(), self.service())
-            && endpoint.rest.is_news(clock::now())
-        {
-            let (service, environment) = (&serving.name, self.environment());
-            tracing::error!(%service, %environment, cause = error.cause(), "cannot open a connection to an origin; nothing is held against it");
         }
     }
 

@@ -12,7 +12,8 @@ use judgement::rollout::DurableState;
 #[derive(Debug)]
 pub struct JournalStore {
     pub(super) db: Connection,
-    last_hash: Vec<u8>,
+    /// The newest entry, or else the last one that was removed.
+    newest: ChainAnchor,
 }
 
 impl JournalStore {
@@ -29,8 +30,8 @@ impl JournalStore {
         db.execute_batch("PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL;")?;
         schema::upgrade(&mut db)?;
         integrity::create(&db)?;
-        let last_hash = newest(&db)?.hash;
-        Ok(JournalStore { db, last_hash })
+        let newest = newest(&db)?;
+        Ok(JournalStore { db, newest })
     }
 
     /// The state of an existing file that cannot be written, for example on a full disk.
@@ -43,7 +44,7 @@ impl JournalStore {
         db.execute_batch("PRAGMA locking_mode = EXCLUSIVE;")?;
         match schema::readable(&db)? {
             0 => Err(Error::Format(0)),
-            _ => JournalStore { db, last_hash: Vec::new() }.restore(),
+            _ => JournalStore { db, newest: ChainAnchor::first() }.restore(),
         }
     }
 
@@ -80,12 +81,9 @@ impl JournalStore {
         Ok(restored)
     }
 
-    /// The newest entry with its hash, or else the last one that was removed.
-    ///
-    /// # Errors
-    /// The file is corrupt.
-    pub fn newest(&self) -> Result<ChainAnchor, Error> {
-        newest(&self.db)
+    /// The newest entry with its hash, or else the last one that was removed; entry 0 before the first.
+    pub const fn newest(&self) -> &ChainAnchor {
+        &self.newest
     }
 
     /// Appends entries and the states that follow from them, all or none.
@@ -102,15 +100,15 @@ impl JournalStore {
     /// As [`JournalStore::append`].
     pub fn write(&mut self, entries: &[JournalEntry], states: &BTreeMap<String, DurableState>) -> Result<(), Error> {
         let transaction = self.db.transaction()?;
-        let mut hash = self.last_hash.clone();
+        let mut newest = self.newest.clone();
         {
             let mut insert = transaction.prepare_cached("INSERT INTO journal (id, body, hash) VALUES (?1, ?2, ?3)")?;
             let mut state =
                 transaction.prepare_cached("INSERT OR REPLACE INTO state (service, body) VALUES (?1, ?2)")?;
             for entry in entries {
                 let body = serde_json::to_string(entry)?;
-                hash = chained(&hash, &body).to_vec();
-                insert.execute(params![entry.change.id as i64, body, hash])?;
+                newest = ChainAnchor { id: entry.change.id, hash: chained(&newest.hash, &body).to_vec() };
+                insert.execute(params![newest.id as i64, body, newest.hash])?;
                 if let Some(after) = &entry.change.after {
                     state.execute(params![entry.change.service, serde_json::to_string(after)?])?;
                 }
@@ -118,12 +116,12 @@ impl JournalStore {
             for (service, durable) in states {
                 state.execute(params![service, serde_json::to_string(durable)?])?;
             }
-            if let Some(last) = entries.last() {
-                integrity::note_newest(&transaction, last.change.id, &hash)?;
+            if !entries.is_empty() {
+                integrity::note_newest(&transaction, newest.id, &newest.hash)?;
             }
         }
         transaction.commit()?;
-        self.last_hash = hash;
+        self.newest = newest;
         Ok(())
     }
 }

@@ -300,9 +300,9 @@ fn open_or_set_aside(path: &Path, counters: &Counters) -> Result<(Option<Journal
     Ok((None, restored))
 }
 
-/// The newest entry; `None` if there is none yet, or it cannot be read.
+/// The newest entry; `None` if there is none yet.
 fn newest_of(store: &JournalStore) -> Option<ChainAnchor> {
-    store.newest().ok().filter(|newest| newest.id > 0)
+    Some(store.newest().clone()).filter(|newest| newest.id > 0)
 }
 
 fn open_and_restore(path: &Path) -> Result<(JournalStore, RestoredState), Error> {
@@ -425,11 +425,10 @@ impl Writer {
         let now = memory::clock::now();
         let Some(store) = self.store.as_ref().filter(|_| now >= self.next_said) else { return };
         self.next_said = now.plus(SAY_EVERY);
-        if let Ok(ChainAnchor { id, hash }) = store.newest()
-            && id > self.said
-        {
-            self.said = id;
-            tracing::info!(entry = id, hash = hex::text(&hash), "the newest entry of the journal");
+        let ChainAnchor { id, hash } = store.newest();
+        if *id > self.said {
+            self.said = *id;
+            tracing::info!(entry = id, hash = hex::text(hash), "the newest entry of the journal");
         }
     }
 
